@@ -1,1 +1,61 @@
-//! policy-core
+//! What a permission check means, and nothing else: no I/O, no clock, no randomness, no environment.
+//!
+//! A [`Policy`] is a closed catalog of permissions, roles that hold patterns and inherit roles, overrides for
+//! single users, and conflicts between duties. [`Index::compile`] turns it into the form that answers questions
+//! without matching a pattern and without allocating. Time is always an input ([`Timestamp`]).
+//!
+//! ```ignore
+//! use policy_core::{Index, Label, Pattern, Permission, PermissionName, Policy, PolicyParts, Request, Role, RoleName, Roles, Timestamp};
+//!
+//! let policy = Policy::new(PolicyParts {
+//!     permissions: vec![Permission {
+//!         name: PermissionName::parse("po.approve")?,
+//!         module: Label::parse("purchasing")?,
+//!         description: String::from("Approve a purchase order"),
+//!     }],
+//!     roles: vec![Role {
+//!         name: RoleName::parse("PURCHASING_HEAD")?,
+//!         grants: vec![Pattern::parse("po.*")?],
+//!         aliases: vec![RoleName::parse("Purchasing Head")?],
+//!         ..Role::named(RoleName::parse("PURCHASING_HEAD")?)
+//!     }],
+//!     ..PolicyParts::default()
+//! })?;
+//! let index = Index::compile(&policy)?;
+//! let decision = index.decide(&Request {
+//!     user: "42",
+//!     roles: Roles::Named(&["Purchasing Head"]),
+//!     permission: "po.approve",
+//!     now: Timestamp::from_seconds(1_700_000_000),
+//! });
+//! assert_eq!(decision.to_string(), "allow: role `PURCHASING_HEAD` holds `po.*`");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The rules are those of `SPEC.md`; items name the section they come from.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod catalog;
+mod conflict;
+mod error;
+mod limits;
+mod name;
+mod overrides;
+mod pattern;
+mod policy;
+mod role;
+mod time;
+
+pub use catalog::{Permission, PermissionId};
+pub use conflict::Conflict;
+pub use error::{Cycle, LimitError, PolicyError};
+pub use limits::*;
+pub use name::{Label, NameError, NameErrorKind, PermissionName, RoleName, UserId};
+pub use overrides::{Effect, Override};
+pub use pattern::{Pattern, PatternError, PatternErrorKind};
+pub use policy::{Policy, PolicyParts, UserRoles};
+pub use role::Role;
+pub use time::Timestamp;
