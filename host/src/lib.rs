@@ -1,2 +1,10 @@
-//! host
+//! Takes an application from hard-coded roles to permissions, and back: everything behind the `pbac` command.
+
+pub mod cli;
+pub mod command;
+pub mod config;
+pub mod context;
+pub mod error;
+pub mod exit;
 pub mod postgres;
+pub mod report;

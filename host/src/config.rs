@@ -1,0 +1,233 @@
+//! The settings: flags over environment over `pbac.toml` over defaults.
+
+mod database_url;
+mod file;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::cli::Global;
+use crate::error::HostError;
+use crate::postgres::Identifier;
+
+pub use database_url::DatabaseUrl;
+pub use file::{Check, CommandLine, Rollback};
+
+/// The file that is read when none is named, if it exists.
+pub const DEFAULT_FILE: &str = "pbac.toml";
+/// The policy when none is named.
+pub const DEFAULT_POLICY: &str = "policy.toml";
+/// The schema of our tables when none is named.
+pub const DEFAULT_SCHEMA: &str = "pbac";
+/// How long one statement waits for a lock before it gives way, in milliseconds: others queue behind whoever waits.
+pub const DEFAULT_LOCK_TIMEOUT_MS: u64 = 200;
+/// The longest lock time-out that is accepted, in milliseconds.
+pub const MAX_LOCK_TIMEOUT_MS: u64 = 600_000;
+
+/// Where one setting of the environment comes from: the process's own, or a test's.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+/// All settings, after every source was read.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The settings file that was read.
+    pub file: Option<PathBuf>,
+    /// The policy as a file.
+    pub policy: PathBuf,
+    /// The legacy endpoint rules as a file.
+    pub endpoints: Option<PathBuf>,
+    /// The schema that holds our tables.
+    pub schema: Identifier,
+    /// How long one statement waits for a lock before it gives way.
+    pub lock_timeout: Duration,
+    /// What a rollback runs when it is done.
+    pub rollback: Rollback,
+    /// What is odd about the settings without being wrong, for a person to read.
+    pub warnings: Vec<String>,
+    database_url: Option<DatabaseUrl>,
+}
+
+impl Config {
+    /// Reads every source.
+    ///
+    /// # Errors
+    ///
+    /// When a named file cannot be read, a key is unknown, or a value makes no sense.
+    pub fn load(flags: &Global, environment: Environment<'_>) -> Result<Self, HostError> {
+        let (path, file) = settings_file(flags, environment)?;
+        let directory = path.as_deref().and_then(Path::parent);
+        let beside = |name: &PathBuf| match directory {
+            Some(directory) => directory.join(name),
+            None => name.clone(),
+        };
+        let mut warnings = Vec::new();
+
+        let database_url = match database_url::from_flags(flags)? {
+            Some(url) => Some(url),
+            None => match database_url::from_environment(environment)? {
+                Some(url) => Some(url),
+                None => match (&file.database_url, &path) {
+                    (Some(text), Some(path)) => {
+                        let url =
+                            DatabaseUrl::parse(text, &format!("`database_url` in `{}`", path.display()))?;
+                        warnings.extend(url.warn_if_others_read(path));
+                        Some(url)
+                    }
+                    _ => None,
+                },
+            },
+        };
+        let schema = flags
+            .schema
+            .clone()
+            .map(|text| (text, "--schema"))
+            .or(text(environment, "PBAC_SCHEMA")?.map(|text| (text, "PBAC_SCHEMA")))
+            .or(file.schema.clone().map(|text| (text, "`schema`")))
+            .unwrap_or_else(|| (DEFAULT_SCHEMA.to_owned(), "the default"));
+        let schema = Identifier::new(schema.0).map_err(|error| {
+            HostError::usage(format_args!("{}: {error}", schema.1))
+                .help("name the schema of pbac's tables, such as `pbac`")
+        })?;
+        let lock_timeout = match text(environment, "PBAC_LOCK_TIMEOUT_MS")? {
+            Some(text) => text.parse().map_err(|_| {
+                HostError::usage(format_args!(
+                    "PBAC_LOCK_TIMEOUT_MS: `{text}` is not a number of milliseconds"
+                ))
+                .help("give a whole number, such as 200")
+            })?,
+            None => file.lock_timeout_ms.unwrap_or(DEFAULT_LOCK_TIMEOUT_MS),
+        };
+        if !(1..=MAX_LOCK_TIMEOUT_MS).contains(&lock_timeout) {
+            return Err(HostError::usage(format_args!(
+                "the lock time-out of {lock_timeout} ms is out of range"
+            ))
+            .help(format_args!("give 1 to {MAX_LOCK_TIMEOUT_MS}; 0 would wait for ever")));
+        }
+        Ok(Self {
+            policy: environment("PBAC_POLICY")
+                .map(PathBuf::from)
+                .or(file.policy.as_ref().map(beside))
+                .unwrap_or_else(|| PathBuf::from(DEFAULT_POLICY)),
+            endpoints: environment("PBAC_ENDPOINTS")
+                .map(PathBuf::from)
+                .or(file.endpoints.as_ref().map(beside)),
+            schema,
+            lock_timeout: Duration::from_millis(lock_timeout),
+            rollback: file.rollback,
+            warnings,
+            database_url,
+            file: path,
+        })
+    }
+
+    /// The database to work on.
+    ///
+    /// # Errors
+    ///
+    /// When no source names one.
+    pub fn database_url(&self) -> Result<&DatabaseUrl, HostError> {
+        self.database_url.as_ref().ok_or_else(|| {
+            HostError::usage("no database is named")
+                .help("set DATABASE_URL, or `database_url` in pbac.toml, or give --database-url-file")
+        })
+    }
+
+    /// The same settings with another database, for a command that brings its own.
+    #[must_use]
+    pub fn with_database_url(mut self, url: DatabaseUrl) -> Self {
+        self.database_url = Some(url);
+        self
+    }
+}
+
+/// The settings file: the one that is named, or `pbac.toml` where it exists.
+fn settings_file(
+    flags: &Global,
+    environment: Environment<'_>,
+) -> Result<(Option<PathBuf>, file::Settings), HostError> {
+    let named = flags.config.clone().or_else(|| environment("PBAC_CONFIG").map(PathBuf::from));
+    let path = match named {
+        Some(path) => path,
+        None if Path::new(DEFAULT_FILE).exists() => PathBuf::from(DEFAULT_FILE),
+        None => return Ok((None, file::Settings::default())),
+    };
+    let settings = file::read(&path)?;
+    Ok((Some(path), settings))
+}
+
+/// A variable as text; empty counts as not set, as shells leave it.
+fn text(environment: Environment<'_>, name: &str) -> Result<Option<String>, HostError> {
+    match environment(name) {
+        None => Ok(None),
+        Some(value) if value.is_empty() => Ok(None),
+        Some(value) => value.into_string().map(Some).map_err(|_| {
+            HostError::usage(format_args!("{name} is not UTF-8 text")).help("set it again, or unset it")
+        }),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    fn load(flags: &Global, variables: &[(&str, &str)]) -> Result<Config, HostError> {
+        Config::load(flags, &|name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
+        })
+    }
+
+    fn with_file(text: &str) -> (tempfile::TempDir, Global) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("settings.toml");
+        std::fs::write(&path, text).unwrap();
+        let flags = Global { config: Some(path), ..Global::default() };
+        (directory, flags)
+    }
+
+    #[test]
+    fn flags_over_environment_over_file_over_defaults() {
+        let (directory, mut flags) =
+            with_file("schema = 'from_file'\npolicy = 'p.toml'\nlock_timeout_ms = 5");
+        let config = load(&flags, &[]).unwrap();
+        assert_eq!(config.schema.as_str(), "from_file");
+        assert_eq!(config.policy, directory.path().join("p.toml"));
+        assert_eq!(config.lock_timeout, Duration::from_millis(5));
+
+        let environment = [("PBAC_SCHEMA", "from_env"), ("PBAC_LOCK_TIMEOUT_MS", "7")];
+        let config = load(&flags, &environment).unwrap();
+        assert_eq!(config.schema.as_str(), "from_env");
+        assert_eq!(config.lock_timeout, Duration::from_millis(7));
+
+        flags.schema = Some("from_flag".to_owned());
+        assert_eq!(load(&flags, &environment).unwrap().schema.as_str(), "from_flag");
+
+        let (_directory, flags) = with_file("");
+        let config = load(&flags, &[("PBAC_SCHEMA", "")]).unwrap();
+        assert_eq!(config.schema.as_str(), DEFAULT_SCHEMA);
+        assert_eq!(config.policy, Path::new(DEFAULT_POLICY));
+    }
+
+    #[test]
+    fn our_variable_is_asked_before_the_common_one() {
+        let (_directory, flags) = with_file("database_url = 'postgres://file/d'");
+        let shown = |variables: &[(&str, &str)]| {
+            let config = load(&flags, variables).unwrap();
+            config.database_url().unwrap().to_string()
+        };
+        assert_eq!(shown(&[]), "postgres://file/d");
+        assert_eq!(shown(&[("DATABASE_URL", "postgres://env/d")]), "postgres://env/d");
+        assert_eq!(
+            shown(&[("DATABASE_URL", "postgres://env/d"), ("PBAC_DATABASE_URL", "postgres://ours/d")]),
+            "postgres://ours/d"
+        );
+    }
+
+    #[test]
+    fn a_time_out_that_never_ends_is_refused() {
+        let (_directory, flags) = with_file("lock_timeout_ms = 0");
+        let error = load(&flags, &[]).unwrap_err();
+        assert_eq!(error.to_string(), "the lock time-out of 0 ms is out of range");
+    }
+}
