@@ -4,7 +4,7 @@
 //! single users, and conflicts between duties. [`Index::compile`] turns it into the form that answers questions
 //! without matching a pattern and without allocating. Time is always an input ([`Timestamp`]).
 //!
-//! ```ignore
+//! ```
 //! use policy_core::{Index, Label, Pattern, Permission, PermissionName, Policy, PolicyParts, Request, Role, RoleName, Roles, Timestamp};
 //!
 //! let policy = Policy::new(PolicyParts {
@@ -38,20 +38,28 @@
 
 extern crate alloc;
 
+mod bundle;
 mod catalog;
 mod conflict;
+mod decide;
 mod error;
+mod index;
 mod limits;
 mod name;
 mod overrides;
 mod pattern;
 mod policy;
 mod role;
+mod set;
+mod table;
 mod time;
 
+pub use bundle::{BundleError, ContentHash, FORMAT_VERSION, decode, encode};
 pub use catalog::{Permission, PermissionId};
 pub use conflict::Conflict;
+pub use decide::{Decision, Denial, Grant, Request, Roles};
 pub use error::{Cycle, LimitError, PolicyError};
+pub use index::{Index, RoleId};
 pub use limits::*;
 pub use name::{Label, NameError, NameErrorKind, PermissionName, RoleName, UserId};
 pub use overrides::{Effect, Override};

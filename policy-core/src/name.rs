@@ -84,6 +84,11 @@ impl PermissionName {
         Ok(Self::from_checked(text))
     }
 
+    /// Whether `text` is a permission, without making one.
+    pub(crate) fn is_valid(text: &str) -> bool {
+        scan(text, Kind::Permission).is_ok()
+    }
+
     /// The segments, left to right.
     pub fn segments(&self) -> impl Iterator<Item = &str> {
         self.as_str().split('.')
