@@ -42,28 +42,42 @@ mod bundle;
 mod catalog;
 mod conflict;
 mod decide;
+mod diff;
 mod error;
+mod explain;
 mod index;
 mod limits;
+mod lint;
 mod name;
 mod overrides;
 mod pattern;
 mod policy;
+mod query;
 mod role;
+mod session;
 mod set;
 mod table;
 mod time;
 
 pub use bundle::{BundleError, ContentHash, FORMAT_VERSION, decode, encode};
 pub use catalog::{Permission, PermissionId};
-pub use conflict::Conflict;
+pub use conflict::{Conflict, ConflictBreach, breaches};
 pub use decide::{Decision, Denial, Grant, Request, Roles};
+pub use diff::{CatalogDiff, HolderDiff, PolicyDiff, diff};
 pub use error::{Cycle, LimitError, PolicyError};
+pub use explain::{Expired, Explanation, NearMiss, Rule};
 pub use index::{Index, RoleId};
-pub use limits::*;
+pub use limits::{
+    COMPILE_STEPS_BASE, COMPILE_STEPS_PER_INPUT_BYTE, COMPILED_BYTES_BASE, COMPILED_BYTES_PER_INPUT_BYTE,
+    MAX_INHERITANCE, MAX_NAME_BYTES, MAX_OVERRIDES, MAX_PERMISSIONS, MAX_ROLE_NAME_BYTES, MAX_ROLES,
+    MAX_SEGMENT_BYTES, MAX_SEGMENTS, MAX_USER_ID_BYTES, MAX_USERS,
+};
+pub use lint::{Lint, NewlyGranted, lint, newly_granted};
 pub use name::{Label, NameError, NameErrorKind, PermissionName, RoleName, UserId};
 pub use overrides::{Effect, Override};
 pub use pattern::{Pattern, PatternError, PatternErrorKind};
 pub use policy::{Policy, PolicyParts, UserRoles};
+pub use query::Holders;
 pub use role::Role;
+pub use session::Session;
 pub use time::Timestamp;

@@ -17,11 +17,6 @@ pub(crate) const fn words_for(permissions: usize) -> usize {
 
 /// Where a permission is in a set: the word, and the bit in it.
 const fn place(permission: PermissionId) -> (usize, u64) {
-    // A shift by the remainder of 64 and a division by 64 cannot overflow.
-    #[expect(
-        clippy::arithmetic_side_effects,
-        reason = "WORD_BITS is 64, not zero, and the shift is below 64"
-    )]
     let (word, bit) = (permission.index() / WORD_BITS, 1_u64 << (permission.index() % WORD_BITS));
     (word, bit)
 }
