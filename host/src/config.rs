@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use crate::cli::Global;
 use crate::error::HostError;
-use crate::postgres::Identifier;
+use crate::postgres::{DatabaseUrl, Identifier};
 
-pub use database_url::DatabaseUrl;
 pub use file::{Check, CommandLine, Rollback};
 
 /// The file that is read when none is named, if it exists.
@@ -69,9 +68,8 @@ impl Config {
                 Some(url) => Some(url),
                 None => match (&file.database_url, &path) {
                     (Some(text), Some(path)) => {
-                        let url =
-                            DatabaseUrl::parse(text, &format!("`database_url` in `{}`", path.display()))?;
-                        warnings.extend(url.warn_if_others_read(path));
+                        let (url, warning) = database_url::from_file(text, path)?;
+                        warnings.extend(warning);
                         Some(url)
                     }
                     _ => None,

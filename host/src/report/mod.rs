@@ -7,7 +7,6 @@
 mod confirm;
 pub mod files;
 mod progress;
-mod redact;
 pub mod style;
 mod table;
 pub mod time;
@@ -21,7 +20,6 @@ use crate::error::HostError;
 
 pub use confirm::Severity;
 pub use progress::Progress;
-pub use redact::{holds_password, is_database_scheme, redact_url};
 pub use style::printable;
 pub use table::Table;
 
