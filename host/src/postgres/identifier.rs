@@ -59,9 +59,7 @@ impl Identifier {
     /// Whether PostgreSQL reads the bare name as this same name (keywords aside).
     fn is_plain(&self) -> bool {
         let mut chars = self.0.chars();
-        chars
-            .next()
-            .is_some_and(|first| first == '_' || first.is_ascii_lowercase())
+        chars.next().is_some_and(|first| first == '_' || first.is_ascii_lowercase())
             && chars.all(|c| c == '_' || c.is_ascii_lowercase() || c.is_ascii_digit())
     }
 }
@@ -69,11 +67,7 @@ impl Identifier {
 impl fmt::Display for Identifier {
     /// As a person would write it: quoted only where it must be. Use [`Identifier::quoted`] for SQL.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_plain() {
-            f.write_str(&self.0)
-        } else {
-            f.write_str(&self.quoted())
-        }
+        if self.is_plain() { f.write_str(&self.0) } else { f.write_str(&self.quoted()) }
     }
 }
 
@@ -124,10 +118,7 @@ impl QualifiedName {
     /// When a part is missing, is no name, or has upper-case letters outside quotes: PostgreSQL would fold them,
     /// and which table was meant is not guessed.
     pub fn parse(text: &str) -> Result<Self, IdentifierError> {
-        let fail = |kind| IdentifierError {
-            input: text.to_owned(),
-            kind,
-        };
+        let fail = |kind| IdentifierError { input: text.to_owned(), kind };
         let mut chars = text.chars();
         let (schema, more) = parse_part(&mut chars).map_err(fail)?;
         if !more {
@@ -137,10 +128,7 @@ impl QualifiedName {
         if more {
             return Err(fail(IdentifierErrorKind::TooManyParts));
         }
-        Ok(Self {
-            schema: Identifier::new(schema)?,
-            table: Identifier::new(table)?,
-        })
+        Ok(Self { schema: Identifier::new(schema)?, table: Identifier::new(table)? })
     }
 
     /// Both names in double quotes, ready to stand in SQL text.
@@ -231,9 +219,7 @@ pub enum IdentifierErrorKind {
     #[error("it names no schema; write `schema.table`, such as `public.users`")]
     NoSchema,
     /// More than a schema and a table.
-    #[error(
-        "it has more than two parts; write `schema.table`, and a dot inside a name in double quotes"
-    )]
+    #[error("it has more than two parts; write `schema.table`, and a dot inside a name in double quotes")]
     TooManyParts,
     /// A double quote that is never closed.
     #[error("a double quote is not closed; write `\"\"` for a quote inside a quoted name")]
@@ -265,25 +251,12 @@ mod tests {
 
     #[test]
     fn accepts_what_the_catalog_can_hold() {
-        for name in [
-            "a",
-            " ",
-            "a\"b",
-            "Ünïcode",
-            "; drop table users --",
-            &"x".repeat(63),
-            &"é".repeat(31),
-        ] {
+        for name in ["a", " ", "a\"b", "Ünïcode", "; drop table users --", &"x".repeat(63), &"é".repeat(31)]
+        {
             assert_eq!(Identifier::new(name).unwrap().as_str(), name);
         }
-        assert_eq!(
-            Identifier::new("").unwrap_err().kind,
-            IdentifierErrorKind::Empty
-        );
-        assert_eq!(
-            Identifier::new("a\0b").unwrap_err().kind,
-            IdentifierErrorKind::Nul
-        );
+        assert_eq!(Identifier::new("").unwrap_err().kind, IdentifierErrorKind::Empty);
+        assert_eq!(Identifier::new("a\0b").unwrap_err().kind, IdentifierErrorKind::Nul);
         assert_eq!(
             Identifier::new("é".repeat(32)).unwrap_err().kind,
             IdentifierErrorKind::TooLong { bytes: 64 }
@@ -304,21 +277,9 @@ mod tests {
             (r#""a""b".t$1"#, "a\"b", "t$1"),
         ] {
             let name = QualifiedName::parse(text).unwrap();
-            assert_eq!(
-                (name.schema.as_str(), name.table.as_str()),
-                (schema, table),
-                "{text}"
-            );
-            assert_eq!(
-                QualifiedName::parse(&name.to_string()).unwrap(),
-                name,
-                "{text}"
-            );
-            assert_eq!(
-                QualifiedName::parse(&name.quoted()).unwrap(),
-                name,
-                "{text}"
-            );
+            assert_eq!((name.schema.as_str(), name.table.as_str()), (schema, table), "{text}");
+            assert_eq!(QualifiedName::parse(&name.to_string()).unwrap(), name, "{text}");
+            assert_eq!(QualifiedName::parse(&name.quoted()).unwrap(), name, "{text}");
         }
     }
 
@@ -328,23 +289,11 @@ mod tests {
         assert_eq!(kind("a.b.c"), IdentifierErrorKind::TooManyParts);
         assert_eq!(kind("a."), IdentifierErrorKind::Empty);
         assert_eq!(kind(".a"), IdentifierErrorKind::Empty);
-        assert_eq!(
-            kind("public.Users"),
-            IdentifierErrorKind::UpperCase { found: 'U' }
-        );
+        assert_eq!(kind("public.Users"), IdentifierErrorKind::UpperCase { found: 'U' });
         assert_eq!(kind("public.\"users"), IdentifierErrorKind::OpenQuote);
-        assert_eq!(
-            kind("public.\"users\"x"),
-            IdentifierErrorKind::Unexpected { found: 'x' }
-        );
-        assert_eq!(
-            kind("public.users; drop"),
-            IdentifierErrorKind::Unexpected { found: ';' }
-        );
-        assert_eq!(
-            kind("public.1a"),
-            IdentifierErrorKind::Unexpected { found: '1' }
-        );
+        assert_eq!(kind("public.\"users\"x"), IdentifierErrorKind::Unexpected { found: 'x' });
+        assert_eq!(kind("public.users; drop"), IdentifierErrorKind::Unexpected { found: ';' });
+        assert_eq!(kind("public.1a"), IdentifierErrorKind::Unexpected { found: '1' });
         assert_eq!(
             QualifiedName::parse("users").unwrap_err().to_string(),
             "`users` is not a name PostgreSQL can hold: it names no schema; write `schema.table`, such as `public.users`"

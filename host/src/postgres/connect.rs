@@ -1,0 +1,293 @@
+//! Connecting: with time-outs, with the server's answer put into words, and with what has to be known of it first.
+
+use std::io;
+use std::time::Duration;
+
+use sqlx::{ConnectOptions, Connection, PgConnection};
+use tokio::time::timeout;
+
+use super::database_url::DatabaseUrl;
+
+/// The oldest major version of PostgreSQL that is supported.
+pub const OLDEST_SERVER: i32 = 14;
+
+/// How to connect, and what the connection must be good for.
+#[derive(Clone, Debug)]
+pub struct ConnectSettings {
+    /// How long to wait for the server to answer; `connect_timeout` in the URL wins.
+    pub connect_timeout: Duration,
+    /// What holds for each statement and each wait for a lock on this connection.
+    pub limits: SessionLimits,
+    /// Refuse a standby and a read-only session.
+    pub writable: bool,
+}
+
+impl Default for ConnectSettings {
+    /// Ten seconds to connect, no limits, must be writable.
+    fn default() -> Self {
+        Self { connect_timeout: Duration::from_secs(10), limits: SessionLimits::default(), writable: true }
+    }
+}
+
+/// Time-outs the server enforces; `None` is the server's own setting, zero is no limit. Whole milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// The longest a statement may run.
+    pub statement_timeout: Option<Duration>,
+    /// The longest a statement may wait for one lock; past it, SQLSTATE 55P03.
+    pub lock_timeout: Option<Duration>,
+}
+
+impl SessionLimits {
+    /// Sets the limits until the connection ends.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be asked.
+    pub async fn apply(self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        self.set(connection, false).await
+    }
+
+    /// Sets the limits until the transaction ends; outside of one this has no effect.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be asked.
+    pub async fn apply_to_transaction(self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        self.set(connection, true).await
+    }
+
+    async fn set(self, connection: &mut PgConnection, local: bool) -> Result<(), sqlx::Error> {
+        let limits = [("statement_timeout", self.statement_timeout), ("lock_timeout", self.lock_timeout)];
+        for (name, limit) in limits {
+            let Some(limit) = limit else { continue };
+            sqlx::query("SELECT set_config($1, $2, $3)")
+                .bind(name)
+                .bind(format!("{}ms", limit.as_millis()))
+                .bind(local)
+                .execute(&mut *connection)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+/// What a server says about itself and this connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Server {
+    /// `server_version_num`: 150013 is 15.13.
+    pub version: i32,
+    /// The process id of the backend that serves this connection.
+    pub backend_pid: i32,
+    /// A standby, which can only be read.
+    pub standby: bool,
+    /// Transactions are read-only by default here.
+    pub read_only: bool,
+}
+
+impl Server {
+    /// Asks the server.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be asked.
+    pub async fn ask(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
+        sqlx::query_as(
+            "SELECT current_setting('server_version_num')::int AS version, pg_backend_pid() AS backend_pid, \
+             pg_is_in_recovery() AS standby, current_setting('default_transaction_read_only')::bool AS read_only",
+        )
+        .fetch_one(connection)
+        .await
+    }
+
+    /// The major version, such as 15.
+    #[must_use]
+    pub fn major(&self) -> i32 {
+        self.version.checked_div(10_000).unwrap_or_default()
+    }
+}
+
+/// Connects, applies the limits and checks that the server is one to work with.
+///
+/// # Errors
+///
+/// [`ConnectError`] says what was tried (without the password), what was wrong and what to do.
+pub async fn connect(url: &DatabaseUrl, settings: &ConnectSettings) -> Result<PgConnection, ConnectError> {
+    let limit = url.connect_timeout().unwrap_or(settings.connect_timeout);
+    let attempt = async {
+        let mut connection = url.options().connect().await.map_err(|error| classify(url, error))?;
+        let server = Server::ask(&mut connection).await.map_err(|error| classify(url, error))?;
+        check(&server, settings)?;
+        settings.limits.apply(&mut connection).await.map_err(|error| classify(url, error))?;
+        Ok(connection)
+    };
+    let outcome = timeout(limit, attempt)
+        .await
+        .unwrap_or(Err(ConnectErrorKind::Timeout { seconds: limit.as_secs_f64() }));
+    outcome.map_err(|kind| ConnectError { target: url.to_string(), kind })
+}
+
+/// Whether something between us and the server (PgBouncer in transaction mode, for one) gives our backend to others
+/// between transactions. Locks and settings of a session are worthless there.
+///
+/// While this connection is idle, a second one opens a transaction: if it runs on this one's backend, or this one
+/// finds itself on another afterwards, backends are shared. Asked several times, since a pool may choose freely.
+///
+/// # Errors
+///
+/// When the second connection fails.
+pub async fn shares_backends(connection: &mut PgConnection, url: &DatabaseUrl) -> Result<bool, ConnectError> {
+    let fail = |error| ConnectError { target: url.to_string(), kind: classify(url, error) };
+    let mut second = url.options().connect().await.map_err(fail)?;
+    let mut shared = false;
+    for _ in 0..3 {
+        let before = backend_pid(connection).await.map_err(fail)?;
+        sqlx::raw_sql("BEGIN").execute(&mut second).await.map_err(fail)?;
+        let other = backend_pid(&mut second).await.map_err(fail)?;
+        let after = backend_pid(connection).await.map_err(fail)?;
+        sqlx::raw_sql("ROLLBACK").execute(&mut second).await.map_err(fail)?;
+        shared |= other == before || after != before;
+    }
+    second.close().await.map_err(fail)?;
+    Ok(shared)
+}
+
+/// Asks without a prepared statement, which is itself state of the session.
+async fn backend_pid(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
+    use sqlx::Row;
+    let row = sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection).await?;
+    row.try_get_unchecked(0)
+}
+
+/// A database that cannot be worked with.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use the database `{target}`: {kind}")]
+pub struct ConnectError {
+    /// The URL, without its password.
+    pub target: String,
+    /// What was wrong, and what to do.
+    pub kind: ConnectErrorKind,
+}
+
+/// What was wrong, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectErrorKind {
+    /// Nobody listens there.
+    #[error("no server answers at {place} ({reason}); start it, or correct the host and port")]
+    NoServer {
+        /// The socket's path, or host and port.
+        place: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// No answer in time.
+    #[error(
+        "no answer within {seconds} s; correct the host and port, or allow more with `connect_timeout=<seconds>` in the URL"
+    )]
+    Timeout {
+        /// How long it was waited for.
+        seconds: f64,
+    },
+    /// Wrong or missing password, or no rule that lets the user in.
+    #[error(
+        "the server refused the login: {reason}; correct the user and password in the URL, `PGPASSWORD` or `~/.pgpass`"
+    )]
+    Login {
+        /// What the server said.
+        reason: String,
+    },
+    /// No database of this name.
+    #[error("there is no database `{database}`; correct the name, or create it with `createdb`")]
+    NoDatabase {
+        /// Its name.
+        database: String,
+    },
+    /// No connection is free.
+    #[error("the server has no connection free: {reason}; try again later, or raise `max_connections`")]
+    Full {
+        /// What the server said.
+        reason: String,
+    },
+    /// Starting, stopping or recovering.
+    #[error("the server is not ready: {reason}; try again in a moment")]
+    NotReady {
+        /// What the server said.
+        reason: String,
+    },
+    /// Encryption could not be agreed on.
+    #[error("no encrypted connection: {reason}; correct `sslmode` or `sslrootcert` in the URL")]
+    Tls {
+        /// What the library said.
+        reason: String,
+    },
+    /// A standby, where a primary is needed.
+    #[error("the server is a read-only standby; give the URL of the primary")]
+    Standby,
+    /// A session that may only read.
+    #[error(
+        "the session is read-only (`default_transaction_read_only` is on); turn it off for this user or database"
+    )]
+    ReadOnly,
+    /// A server of a version before [`OLDEST_SERVER`].
+    #[error(
+        "the server is PostgreSQL {major}, and {OLDEST_SERVER} is the oldest that is supported; upgrade it"
+    )]
+    TooOld {
+        /// Its major version.
+        major: i32,
+    },
+    /// Backends are shared between sessions; see [`shares_backends`].
+    #[error(
+        "a connection pool in transaction mode stands between, where locks of a session do not hold; give the URL of the server itself"
+    )]
+    Pooled,
+    /// Anything else.
+    #[error("{0}")]
+    Other(#[source] sqlx::Error),
+}
+
+fn check(server: &Server, settings: &ConnectSettings) -> Result<(), ConnectErrorKind> {
+    if server.major() < OLDEST_SERVER {
+        Err(ConnectErrorKind::TooOld { major: server.major() })
+    } else if settings.writable && server.standby {
+        Err(ConnectErrorKind::Standby)
+    } else if settings.writable && server.read_only {
+        Err(ConnectErrorKind::ReadOnly)
+    } else {
+        Ok(())
+    }
+}
+
+fn classify(url: &DatabaseUrl, error: sqlx::Error) -> ConnectErrorKind {
+    match error {
+        sqlx::Error::Io(reason) if reason.kind() != io::ErrorKind::UnexpectedEof => {
+            ConnectErrorKind::NoServer { place: place(url), reason: reason.to_string() }
+        }
+        sqlx::Error::Tls(reason) => ConnectErrorKind::Tls { reason: reason.to_string() },
+        sqlx::Error::Database(refusal) => {
+            let reason = refusal.message().to_owned();
+            match refusal.code().as_deref() {
+                Some("28P01" | "28000") => ConnectErrorKind::Login { reason },
+                Some("3D000") => ConnectErrorKind::NoDatabase { database: url.database().to_owned() },
+                Some("53300") => ConnectErrorKind::Full { reason },
+                Some("57P03") => ConnectErrorKind::NotReady { reason },
+                // A statement prepared by, or left with, another client of the same pool.
+                Some("42P05" | "26000") => ConnectErrorKind::Pooled,
+                _ => ConnectErrorKind::Other(sqlx::Error::Database(refusal)),
+            }
+        }
+        other => ConnectErrorKind::Other(other),
+    }
+}
+
+/// Where the server was looked for.
+fn place(url: &DatabaseUrl) -> String {
+    let options = url.options();
+    let port = options.get_port();
+    match options.get_socket() {
+        Some(directory) => format!("`{}/.s.PGSQL.{port}`", directory.display()),
+        None if options.get_host().starts_with('/') => format!("`{}/.s.PGSQL.{port}`", options.get_host()),
+        None => format!("`{}:{port}`", options.get_host()),
+    }
+}
