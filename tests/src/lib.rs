@@ -1,1 +1,9 @@
-//! tests
+//! What the suites share: the oracle that every way to evaluate is held to, worlds in plain strings, their generator, and
+//! the cases that are kept as data.
+
+pub mod cases;
+pub mod convert;
+pub mod generate;
+pub mod oracle;
+pub mod shrink;
+pub mod world;
