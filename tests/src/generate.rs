@@ -109,7 +109,7 @@ fn permission(rng: &mut Rng) -> String {
 }
 
 /// A pattern: mostly a permission of the catalog with stars put into it, so that it matches or misses by little.
-fn pattern(rng: &mut Rng, permissions: &[String]) -> String {
+pub fn pattern(rng: &mut Rng, permissions: &[String]) -> String {
     if rng.u8(..16) == 0 {
         return "*".to_owned();
     }

@@ -6,5 +6,6 @@ pub mod convert;
 pub mod database;
 pub mod generate;
 pub mod oracle;
+pub mod oracle_reports;
 pub mod shrink;
 pub mod world;

@@ -3,7 +3,7 @@
 //! It works on plain strings, keeps no index, cache or bit set, and takes nothing from policy-core. Whatever answers fast
 //! must give these answers, reasons included.
 
-use crate::world::{Ask, Effect, Role, World};
+use crate::world::{Ask, Effect, Override, Role, World};
 
 /// A decision and its reason, in the order in which the reasons are tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,12 +130,12 @@ fn least_override(world: &World, ask: &Ask, effect: Effect) -> Option<String> {
 }
 
 /// A user id is 1 to 256 bytes and holds no NUL.
-fn is_user(user: &str) -> bool {
+pub fn is_user(user: &str) -> bool {
     (1..=256).contains(&user.len()) && !user.contains('\0')
 }
 
 /// The role names that count for the question: those it names, or else those the policy holds for the user.
-fn asked_roles(world: &World, ask: &Ask) -> Vec<String> {
+pub fn asked_roles(world: &World, ask: &Ask) -> Vec<String> {
     let stored = || world.users.iter().find(|user| user.user == ask.user).map(|user| user.roles.clone());
     ask.roles.clone().or_else(stored).unwrap_or_default()
 }
@@ -146,7 +146,7 @@ fn find_role<'w>(world: &'w World, name: &str) -> Option<&'w Role> {
 }
 
 /// Section 2: the roles of these names and all that they inherit, each once. Names the policy does not know bring none.
-fn with_inherited<'w>(world: &'w World, names: &[String]) -> Vec<&'w Role> {
+pub fn with_inherited<'w>(world: &'w World, names: &[String]) -> Vec<&'w Role> {
     let mut held: Vec<&Role> = Vec::new();
     let mut open: Vec<&String> = names.iter().collect();
     while let Some(name) = open.pop() {
@@ -180,6 +180,20 @@ pub fn permissions_of_role(world: &World, role: &str) -> Vec<String> {
         held.iter().any(|role| role.grants.iter().any(|pattern| matches(pattern, permission)))
     };
     sorted(world.permissions.iter().filter(gives).cloned())
+}
+
+/// The first moment after now at which what a user may do can change: when an active override stops. Two with the same pattern
+/// and effect are one, which stops at the later expiry.
+pub fn valid_until(world: &World, ask: &Ask) -> Option<i64> {
+    let of_user = || world.overrides.iter().filter(|over| over.user == ask.user);
+    let outlasted = |over: &Override| {
+        of_user().any(|other| {
+            let same = other.effect == over.effect && other.pattern == over.pattern;
+            same && (other.expires_at.is_none() || other.expires_at > over.expires_at)
+        })
+    };
+    let ends = of_user().filter(|over| !outlasted(over)).filter_map(|over| over.expires_at);
+    ends.filter(|end| ask.now < *end).min()
 }
 
 /// The roles that give a permission, and the users of the policy who hold it now, each in byte order; or why nobody does.
