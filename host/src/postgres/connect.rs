@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use sqlx::{ConnectOptions, Connection, PgConnection};
+use sqlx::{ConnectOptions, Connection, FromRow, PgConnection, Row};
 use tokio::time::timeout;
 
 use super::database_url::DatabaseUrl;
@@ -92,12 +92,14 @@ impl Server {
     ///
     /// When the server cannot be asked.
     pub async fn ask(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
-        sqlx::query_as(
+        // Without a prepared statement, which would be left behind in the backend of a pool.
+        let row = sqlx::raw_sql(
             "SELECT current_setting('server_version_num')::int AS version, pg_backend_pid() AS backend_pid, \
              pg_is_in_recovery() AS standby, current_setting('default_transaction_read_only')::bool AS read_only",
         )
         .fetch_one(connection)
-        .await
+        .await?;
+        Self::from_row(&row)
     }
 
     /// The major version, such as 15.
@@ -152,11 +154,8 @@ pub async fn shares_backends(connection: &mut PgConnection, url: &DatabaseUrl) -
     Ok(shared)
 }
 
-/// Asks without a prepared statement, which is itself state of the session.
 async fn backend_pid(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
-    use sqlx::Row;
-    let row = sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection).await?;
-    row.try_get_unchecked(0)
+    sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection).await?.try_get(0)
 }
 
 /// A database that cannot be worked with.
@@ -289,5 +288,31 @@ fn place(url: &DatabaseUrl) -> String {
         Some(directory) => format!("`{}/.s.PGSQL.{port}`", directory.display()),
         None if options.get_host().starts_with('/') => format!("`{}/.s.PGSQL.{port}`", options.get_host()),
         None => format!("`{}:{port}`", options.get_host()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: Server = Server { version: 140_000, backend_pid: 1, standby: false, read_only: false };
+
+    fn verdict(server: Server, writable: bool) -> Result<(), String> {
+        let settings = ConnectSettings { writable, ..ConnectSettings::default() };
+        check(&server, &settings).map_err(|kind| kind.to_string())
+    }
+
+    #[test]
+    fn a_server_must_be_recent_and_writable() {
+        assert_eq!(verdict(GOOD, true), Ok(()));
+        let old = verdict(Server { version: 130_018, ..GOOD }, false);
+        assert_eq!(
+            old,
+            Err("the server is PostgreSQL 13, and 14 is the oldest that is supported; upgrade it".into())
+        );
+        for server in [Server { standby: true, ..GOOD }, Server { read_only: true, ..GOOD }] {
+            assert!(verdict(server, true).is_err_and(|message| message.contains("read-only")), "{server:?}");
+            assert_eq!(verdict(server, false), Ok(()));
+        }
     }
 }

@@ -12,9 +12,7 @@ use sha2::{Digest, Sha256};
 use sqlx::{Connection, PgConnection};
 use tokio::time::sleep;
 
-use super::connect::{
-    ConnectError, ConnectErrorKind, ConnectSettings, SessionLimits, connect, shares_backends,
-};
+use super::connect::{ConnectError, ConnectErrorKind, ConnectSettings, connect, shares_backends};
 use super::database_url::DatabaseUrl;
 use super::identifier::Identifier;
 use super::retry::jittered;
@@ -36,11 +34,8 @@ impl SchemaLock {
     pub async fn acquire(url: &DatabaseUrl, schema: &Identifier, wait: Duration) -> Result<Self, LockError> {
         let began = Instant::now();
         let key = lock_key(schema);
-        let settings = ConnectSettings {
-            limits: SessionLimits { statement_timeout: Some(Duration::ZERO), lock_timeout: None },
-            ..ConnectSettings::default()
-        };
-        let mut connection = connect(url, &settings).await?;
+        let mut connection = connect(url, &ConnectSettings::default()).await?;
+        // Before any setting of the session, which in a pool would be left to others.
         if shares_backends(&mut connection, url).await? {
             return Err(ConnectError { target: url.to_string(), kind: ConnectErrorKind::Pooled }.into());
         }
