@@ -1,0 +1,3 @@
+//! From roles to permissions: what is there, what would be done, doing it, and checking it.
+
+pub mod state;
