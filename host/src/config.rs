@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::cli::Global;
 use crate::error::HostError;
 use crate::postgres::{DatabaseUrl, Identifier};
+use crate::report::printable;
 
 pub use file::{Check, CommandLine, Rollback};
 
@@ -44,7 +45,8 @@ pub struct Config {
     pub rollback: Rollback,
     /// What is odd about the settings without being wrong, for a person to read.
     pub warnings: Vec<String>,
-    database_url: Option<DatabaseUrl>,
+    // An error waits here until a command needs the database: many do not.
+    database_url: Result<DatabaseUrl, HostError>,
 }
 
 impl Config {
@@ -56,62 +58,22 @@ impl Config {
     pub fn load(flags: &Global, environment: Environment<'_>) -> Result<Self, HostError> {
         let (path, file) = settings_file(flags, environment)?;
         let directory = path.as_deref().and_then(Path::parent);
-        let beside = |name: &PathBuf| match directory {
+        // A path in the file counts from the file's own directory.
+        let beside = |name: PathBuf| match directory {
             Some(directory) => directory.join(name),
-            None => name.clone(),
+            None => name,
         };
+        let schema = schema(flags, &file, environment)?;
+        let lock_timeout = lock_timeout(&file, environment)?;
         let mut warnings = Vec::new();
-
-        let database_url = match database_url::from_flags(flags)? {
-            Some(url) => Some(url),
-            None => match database_url::from_environment(environment)? {
-                Some(url) => Some(url),
-                None => match (&file.database_url, &path) {
-                    (Some(text), Some(path)) => {
-                        let (url, warning) = database_url::from_file(text, path)?;
-                        warnings.extend(warning);
-                        Some(url)
-                    }
-                    _ => None,
-                },
-            },
-        };
-        let schema = flags
-            .schema
-            .clone()
-            .map(|text| (text, "--schema"))
-            .or(text(environment, "PBAC_SCHEMA")?.map(|text| (text, "PBAC_SCHEMA")))
-            .or(file.schema.clone().map(|text| (text, "`schema`")))
-            .unwrap_or_else(|| (DEFAULT_SCHEMA.to_owned(), "the default"));
-        let schema = Identifier::new(schema.0).map_err(|error| {
-            HostError::usage(format_args!("{}: {error}", schema.1))
-                .help("name the schema of pbac's tables, such as `pbac`")
-        })?;
-        let lock_timeout = match text(environment, "PBAC_LOCK_TIMEOUT_MS")? {
-            Some(text) => text.parse().map_err(|_| {
-                HostError::usage(format_args!(
-                    "PBAC_LOCK_TIMEOUT_MS: `{text}` is not a number of milliseconds"
-                ))
-                .help("give a whole number, such as 200")
-            })?,
-            None => file.lock_timeout_ms.unwrap_or(DEFAULT_LOCK_TIMEOUT_MS),
-        };
-        if !(1..=MAX_LOCK_TIMEOUT_MS).contains(&lock_timeout) {
-            return Err(HostError::usage(format_args!(
-                "the lock time-out of {lock_timeout} ms is out of range"
-            ))
-            .help(format_args!("give 1 to {MAX_LOCK_TIMEOUT_MS}; 0 would wait for ever")));
-        }
+        let database_url = database_url(flags, &file, path.as_deref(), environment, &mut warnings)?;
         Ok(Self {
-            policy: environment("PBAC_POLICY")
-                .map(PathBuf::from)
-                .or(file.policy.as_ref().map(beside))
+            policy: variable_path(environment, "PBAC_POLICY")
+                .or(file.policy.map(beside))
                 .unwrap_or_else(|| PathBuf::from(DEFAULT_POLICY)),
-            endpoints: environment("PBAC_ENDPOINTS")
-                .map(PathBuf::from)
-                .or(file.endpoints.as_ref().map(beside)),
+            endpoints: variable_path(environment, "PBAC_ENDPOINTS").or(file.endpoints.map(beside)),
             schema,
-            lock_timeout: Duration::from_millis(lock_timeout),
+            lock_timeout,
             rollback: file.rollback,
             warnings,
             database_url,
@@ -123,18 +85,15 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// When no source names one.
+    /// When no source names one, or the first that does names none that can be understood.
     pub fn database_url(&self) -> Result<&DatabaseUrl, HostError> {
-        self.database_url.as_ref().ok_or_else(|| {
-            HostError::usage("no database is named")
-                .help("set DATABASE_URL, or `database_url` in pbac.toml, or give --database-url-file")
-        })
+        self.database_url.as_ref().map_err(Clone::clone)
     }
 
     /// The same settings with another database, for a command that brings its own.
     #[must_use]
     pub fn with_database_url(mut self, url: DatabaseUrl) -> Self {
-        self.database_url = Some(url);
+        self.database_url = Ok(url);
         self
     }
 }
@@ -144,7 +103,7 @@ fn settings_file(
     flags: &Global,
     environment: Environment<'_>,
 ) -> Result<(Option<PathBuf>, file::Settings), HostError> {
-    let named = flags.config.clone().or_else(|| environment("PBAC_CONFIG").map(PathBuf::from));
+    let named = flags.config.clone().or_else(|| variable_path(environment, "PBAC_CONFIG"));
     let path = match named {
         Some(path) => path,
         None if Path::new(DEFAULT_FILE).exists() => PathBuf::from(DEFAULT_FILE),
@@ -152,6 +111,70 @@ fn settings_file(
     };
     let settings = file::read(&path)?;
     Ok((Some(path), settings))
+}
+
+/// The first source that names a database. What is wrong with a flag is an error at once; with the rest, when needed.
+fn database_url(
+    flags: &Global,
+    file: &file::Settings,
+    path: Option<&Path>,
+    environment: Environment<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Result<DatabaseUrl, HostError>, HostError> {
+    if let Some(url) = database_url::from_flags(flags)? {
+        return Ok(Ok(url));
+    }
+    if let Some(url) = database_url::from_environment(environment).transpose() {
+        return Ok(url);
+    }
+    if let (Some(text), Some(path)) = (&file.database_url, path) {
+        return Ok(database_url::from_file(text, path).map(|(url, warning)| {
+            warnings.extend(warning);
+            url
+        }));
+    }
+    Ok(Err(HostError::usage("no database is named")
+        .help("set DATABASE_URL, or `database_url` in pbac.toml, or give --database-url-file")))
+}
+
+fn schema(
+    flags: &Global,
+    file: &file::Settings,
+    environment: Environment<'_>,
+) -> Result<Identifier, HostError> {
+    let (name, from) = if let Some(name) = &flags.schema {
+        (name.clone(), "--schema")
+    } else if let Some(name) = text(environment, "PBAC_SCHEMA")? {
+        (name, "PBAC_SCHEMA")
+    } else {
+        (file.schema.clone().unwrap_or_else(|| DEFAULT_SCHEMA.to_owned()), "`schema` in the settings")
+    };
+    Identifier::new(name).map_err(|error| {
+        HostError::usage(format_args!("{from}: {error}"))
+            .help("name the schema of pbac's tables, such as `pbac`")
+    })
+}
+
+fn lock_timeout(file: &file::Settings, environment: Environment<'_>) -> Result<Duration, HostError> {
+    let millis = match text(environment, "PBAC_LOCK_TIMEOUT_MS")? {
+        Some(text) => text.parse().map_err(|_| {
+            let text = printable(&text);
+            HostError::usage(format_args!("PBAC_LOCK_TIMEOUT_MS: `{text}` is not a number of milliseconds"))
+                .help("give a whole number, such as 200")
+        })?,
+        None => file.lock_timeout_ms.unwrap_or(DEFAULT_LOCK_TIMEOUT_MS),
+    };
+    if (1..=MAX_LOCK_TIMEOUT_MS).contains(&millis) {
+        Ok(Duration::from_millis(millis))
+    } else {
+        Err(HostError::usage(format_args!("the lock time-out of {millis} ms is out of range"))
+            .help(format_args!("give 1 to {MAX_LOCK_TIMEOUT_MS}; 0 would wait for ever")))
+    }
+}
+
+/// A variable as a path; empty counts as not set.
+fn variable_path(environment: Environment<'_>, name: &str) -> Option<PathBuf> {
+    environment(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 /// A variable as text; empty counts as not set, as shells leave it.
@@ -220,6 +243,16 @@ mod tests {
             shown(&[("DATABASE_URL", "postgres://env/d"), ("PBAC_DATABASE_URL", "postgres://ours/d")]),
             "postgres://ours/d"
         );
+    }
+
+    #[test]
+    fn a_url_that_nobody_needs_stops_nobody() {
+        let (_directory, flags) = with_file("");
+        let config = load(&flags, &[("DATABASE_URL", "sqlite://x")]).unwrap();
+        let error = config.database_url().unwrap_err().to_string();
+        assert!(error.starts_with("DATABASE_URL: "), "{error}");
+        let error = load(&flags, &[]).unwrap().database_url().unwrap_err();
+        assert_eq!(error.to_string(), "no database is named");
     }
 
     #[test]

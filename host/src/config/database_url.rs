@@ -13,7 +13,7 @@ use crate::error::HostError;
 use crate::postgres::DatabaseUrl;
 
 /// The most bytes a URL may have.
-const MAX_URL_BYTES: usize = 8 * 1024;
+const MAX_URL_BYTES: u64 = 8 * 1024;
 
 /// `--database-url` (without a password: arguments are seen by every user of the machine) or `--database-url-file`.
 pub(super) fn from_flags(flags: &Global) -> Result<Option<DatabaseUrl>, HostError> {
@@ -40,7 +40,7 @@ pub(super) fn from_flags(flags: &Global) -> Result<Option<DatabaseUrl>, HostErro
         (Box::new(file), format!("`{}`", path.display()))
     };
     let mut text = String::new();
-    source.take(MAX_URL_BYTES as u64 + 1).read_to_string(&mut text).map_err(unreadable)?;
+    source.take(MAX_URL_BYTES.saturating_add(1)).read_to_string(&mut text).map_err(unreadable)?;
     let text = SecretString::from(text.trim_end_matches(['\r', '\n']));
     parse(&text, &from).map(Some)
 }
@@ -73,7 +73,7 @@ pub(super) fn from_file(url: &str, path: &Path) -> Result<(DatabaseUrl, Option<S
 /// An error says where the text came from and nothing of the text.
 fn parse(text: &SecretString, from: &str) -> Result<DatabaseUrl, HostError> {
     let help = "write `postgres://user@host:5432/database`";
-    if text.expose_secret().len() > MAX_URL_BYTES {
+    if text.expose_secret().len() as u64 > MAX_URL_BYTES {
         return Err(HostError::usage(format_args!(
             "{from}: a database URL has at most {MAX_URL_BYTES} bytes"
         ))

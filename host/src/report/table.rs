@@ -21,6 +21,9 @@ impl Table {
         if let Some(width) = terminal_width() {
             table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
         }
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
         Self { table }
     }
 

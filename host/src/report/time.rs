@@ -2,6 +2,7 @@
 
 use jiff::{Span, SpanRelativeTo};
 use policy_core::Timestamp;
+use serde::{Serialize, Serializer};
 
 /// Reads a time as RFC 3339 has it, such as `2026-01-31T12:00:00Z`. For clap.
 ///
@@ -65,15 +66,22 @@ pub fn show_time(time: Timestamp) -> String {
     }
 }
 
-/// The serde form of a time in JSON: an RFC 3339 string, or null.
-pub fn serialize_time<S: serde::Serializer>(
-    time: &Option<Timestamp>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match time {
-        Some(time) => serializer.serialize_str(&show_time(*time)),
-        None => serializer.serialize_none(),
-    }
+/// The serde form of a time that may be missing: an RFC 3339 string, or null.
+///
+/// # Errors
+///
+/// When the serializer fails.
+pub fn serialize_time<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.map(show_time).serialize(serializer)
+}
+
+/// The serde form of a time: an RFC 3339 string.
+///
+/// # Errors
+///
+/// When the serializer fails.
+pub fn serialize_moment<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&show_time(*time))
 }
 
 #[cfg(test)]
