@@ -3,6 +3,7 @@
 
 pub mod cases;
 pub mod convert;
+pub mod counting;
 pub mod database;
 pub mod generate;
 pub mod oracle;
