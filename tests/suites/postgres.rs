@@ -495,15 +495,23 @@ mod retries {
 mod private_server {
     use super::*;
 
+    /// A directory that whoever the server runs as may write to.
+    fn open_parent() -> tempfile::TempDir {
+        let parent = tempfile::Builder::new().prefix("parent-").tempdir().unwrap();
+        std::fs::set_permissions(parent.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        parent
+    }
+
     fn alive(pid: u32) -> bool {
         // A zombie still has its directory, but no command line.
         std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
     }
 
     fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        // Far more than it takes: a busy machine may need a while for an `initdb` that had just begun.
+        let deadline = Instant::now() + Duration::from_secs(60);
         while !done() {
-            assert!(Instant::now() < deadline, "{what} after 10 s");
+            assert!(Instant::now() < deadline, "{what} after a minute");
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -530,8 +538,7 @@ mod private_server {
 
     #[tokio::test]
     async fn a_durable_one_syncs_and_takes_settings() {
-        let parent = tempfile::Builder::new().prefix("parent-").tempdir().unwrap();
-        std::fs::set_permissions(parent.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let parent = open_parent();
         let cluster = Cluster::start(&ClusterOptions {
             durable: true,
             parent: Some(parent.path().to_owned()),
@@ -551,8 +558,7 @@ mod private_server {
 
     #[test]
     fn a_server_that_does_not_come_up_shows_its_log_and_leaves_nothing() {
-        let parent = tempfile::Builder::new().prefix("parent-").tempdir().unwrap();
-        std::fs::set_permissions(parent.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        let parent = open_parent();
         let error = Cluster::start(&ClusterOptions {
             parent: Some(parent.path().to_owned()),
             settings: vec![("shared_buffers".to_owned(), "nonsense".to_owned())],
@@ -623,8 +629,7 @@ mod private_server {
 
     #[test]
     fn an_owner_killed_while_starting_leaves_no_server() {
-        let parent = tempfile::Builder::new().prefix("parent-").tempdir().unwrap();
-        std::fs::set_permissions(parent.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        let parent = open_parent();
         for delay in [20, 60, 150, 300, 450] {
             let mut owner = Command::new(std::env::current_exe().unwrap())
                 .args(["--ignored", "--exact", "private_server::owner_to_be_killed"])

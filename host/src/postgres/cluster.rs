@@ -5,18 +5,18 @@
 //! death of the owner leaves a server behind.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::fs::Access;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use tempfile::TempDir;
 use url::form_urlencoded;
 
 use super::binaries::{Binaries, BinariesError};
@@ -61,20 +61,20 @@ impl Cluster {
     pub fn start(options: &ClusterOptions) -> Result<Self, ClusterError> {
         let binaries = Binaries::find()?;
         let user = ServerUser::choose()?;
-        let directory = make_directory(options.parent.as_deref(), user.as_ref())?;
-        let mut log = open_log(directory.path())?;
-        let output = |log: &File| log.try_clone().map_err(ClusterError::Spawn);
+        let directory = choose_parent(options.parent.as_deref(), user.as_ref())?.join(random_name());
+        // What the watcher has to say when the server ends; a file without a name, which nobody need remove.
+        let mut report = tempfile::tempfile().map_err(ClusterError::Spawn)?;
         let mut command = Command::new("/bin/sh");
         command
             .args(["-c", WATCHER, "pbac-cluster"])
-            .arg(directory.path())
+            .arg(&directory)
             .args([binaries.initdb(), binaries.postgres()])
             .arg(if options.durable { "--data-checksums" } else { "--no-sync" })
             .args(server_arguments(options))
-            .current_dir(directory.path())
+            .current_dir("/")
             .stdin(Stdio::piped())
-            .stdout(output(&log)?)
-            .stderr(output(&log)?)
+            .stdout(Stdio::null())
+            .stderr(report.try_clone().map_err(ClusterError::Spawn)?)
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .envs(std::env::var_os("LD_LIBRARY_PATH").map(|path| ("LD_LIBRARY_PATH", path)))
@@ -86,9 +86,8 @@ impl Cluster {
             command.uid(user.uid).gid(user.gid);
         }
         let watcher = command.spawn().map_err(ClusterError::Spawn)?;
-        // From here on the watcher removes the directory.
-        let mut cluster = Self { directory: directory.keep(), watcher, kept: false };
-        cluster.wait_until_ready(&mut log)?;
+        let mut cluster = Self { directory, watcher, kept: false };
+        cluster.wait_until_ready(&mut report)?;
         Ok(cluster)
     }
 
@@ -155,7 +154,7 @@ impl Cluster {
     }
 
     /// The server writes how far it is into the eighth line of its pid file.
-    fn wait_until_ready(&mut self, log: &mut File) -> Result<(), ClusterError> {
+    fn wait_until_ready(&mut self, report: &mut File) -> Result<(), ClusterError> {
         let began = Instant::now();
         let pid_file = pid_file(&self.directory);
         loop {
@@ -164,10 +163,11 @@ impl Cluster {
                 return Ok(());
             }
             if self.watcher.try_wait().map_err(ClusterError::Spawn)?.is_some() {
-                return Err(ClusterError::Ended { log: end_of(log) });
+                return Err(ClusterError::Ended { log: read_report(report) });
             }
             if began.elapsed() > START_LIMIT {
-                return Err(ClusterError::TooSlow { seconds: START_LIMIT.as_secs(), log: end_of(log) });
+                let log = fs::read_to_string(self.directory.join("log")).unwrap_or_default();
+                return Err(ClusterError::TooSlow { seconds: START_LIMIT.as_secs(), log: last_lines(&log) });
             }
             thread::sleep(Duration::from_millis(4));
         }
@@ -247,20 +247,23 @@ const PORT: u16 = 54_329;
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// The kernel's limit for the path of a Unix socket, its last NUL not counted.
 const MAX_SOCKET_PATH: usize = 107;
-/// `pbac-` and the six characters that `tempfile` adds.
 const PREFIX: &str = "pbac-";
-const RANDOM_BYTES: usize = 6;
+const RANDOM_CHARS: usize = 8;
 
 /// Arguments: directory, initdb, postgres, one flag for initdb, then the server's arguments.
 ///
-/// The stop signal is repeated because it is ignored until the server itself has replaced the subshell.
+/// It makes the directory itself, so that from the first moment somebody is there to remove it. The stop signal is
+/// repeated because it is ignored until the server itself has replaced the subshell.
 const WATCHER: &str = r#"
 trap '' HUP INT
-exec 3<&0 </dev/null
+umask 077
 directory=$1 initdb=$2 postgres=$3 flag=$4
 shift 4
+mkdir "$directory" || exit
+exec 3<&0 4>&2 </dev/null >"$directory/log" 2>&1
+cd "$directory" || exit
 (
-    exec 3<&-
+    exec 3<&- 4>&-
     "$initdb" -D "$directory/data" -U postgres -A trust -E UTF8 --locale=C "$flag" &&
         exec "$postgres" -D "$directory/data" -k "$directory" "$@"
 ) &
@@ -277,6 +280,8 @@ watch=$!
 wait "$server"
 status=$?
 kill "$watch" 2>/dev/null
+cat "$directory/log" >&4
+cd /
 [ -e "$directory/kept" ] || rm -rf "$directory"
 exit "$status"
 "#;
@@ -323,35 +328,26 @@ impl ServerUser {
     }
 }
 
-/// Makes the server's directory in the first place that is short enough and that its user can reach.
-fn make_directory(parent: Option<&Path>, user: Option<&ServerUser>) -> Result<TempDir, ClusterError> {
-    let parents = match parent {
+/// The first place for the server's directory that is short enough and that its user can write to.
+fn choose_parent(parent: Option<&Path>, user: Option<&ServerUser>) -> Result<PathBuf, ClusterError> {
+    let candidates = match parent {
         Some(parent) => vec![parent.to_owned()],
         None => vec![std::env::temp_dir(), PathBuf::from("/tmp"), PathBuf::from("/var/tmp")],
     };
     let mut tried = Vec::new();
-    for parent in parents {
-        match fitness(&parent, user) {
-            Ok(()) => return make_directory_in(&parent, user),
-            Err(reason) => tried.push(format!("`{}` {reason}", parent.display())),
+    for candidate in candidates {
+        match fitness(&candidate, user) {
+            Ok(()) => return Ok(candidate),
+            Err(reason) => tried.push(format!("`{}` {reason}", candidate.display())),
         }
     }
     tried.dedup();
     Err(ClusterError::NoDirectory { tried: tried.join(", ") })
 }
 
-fn make_directory_in(parent: &Path, user: Option<&ServerUser>) -> Result<TempDir, ClusterError> {
-    let fail = |source| ClusterError::Directory { path: parent.to_owned(), source };
-    let directory = tempfile::Builder::new()
-        .prefix(PREFIX)
-        .rand_bytes(RANDOM_BYTES)
-        .permissions(fs::Permissions::from_mode(0o700))
-        .tempdir_in(parent)
-        .map_err(fail)?;
-    if let Some(user) = user {
-        chown(directory.path(), Some(user.uid), Some(user.gid)).map_err(fail)?;
-    }
-    Ok(directory)
+fn random_name() -> String {
+    let random = std::iter::repeat_with(fastrand::alphanumeric).take(RANDOM_CHARS);
+    PREFIX.chars().chain(random).collect()
 }
 
 /// Whether a server's directory can stand in `parent`, or the reason why not.
@@ -359,7 +355,7 @@ fn fitness(parent: &Path, user: Option<&ServerUser>) -> Result<(), String> {
     if !parent.is_absolute() {
         return Err("is not an absolute path".to_owned());
     }
-    let socket = format!("/{PREFIX}{}/.s.PGSQL.{PORT}", "x".repeat(RANDOM_BYTES));
+    let socket = format!("/{PREFIX}{}/.s.PGSQL.{PORT}", "x".repeat(RANDOM_CHARS));
     let length = parent.as_os_str().as_bytes().len().saturating_add(socket.len());
     if length > MAX_SOCKET_PATH {
         return Err(format!("is too long (a socket in it has {length} bytes, of {MAX_SOCKET_PATH} allowed)"));
@@ -368,35 +364,35 @@ fn fitness(parent: &Path, user: Option<&ServerUser>) -> Result<(), String> {
     if !metadata.is_dir() {
         return Err("is no directory".to_owned());
     }
-    let Some(user) = user else { return Ok(()) };
+    let Some(user) = user else {
+        let writable = rustix::fs::access(parent, Access::WRITE_OK | Access::EXEC_OK);
+        return writable.map_err(|error| format!("cannot be written to ({error})"));
+    };
     let canonical = fs::canonicalize(parent).map_err(|error| format!("cannot be read ({error})"))?;
-    for step in canonical.ancestors() {
+    for (distance, step) in canonical.ancestors().enumerate() {
         let metadata = fs::metadata(step).map_err(|error| format!("cannot be read ({error})"))?;
-        let needed = if metadata.uid() == user.uid { 0o100 } else { 0o001 };
-        if metadata.mode() & needed == 0 {
-            return Err(format!("cannot be reached by user {} (mode of `{}`)", user.uid, step.display()));
+        let needed = if distance == 0 { 0o3 } else { 0o1 };
+        let granted = if metadata.uid() == user.uid { metadata.mode() >> 6 } else { metadata.mode() };
+        if granted & needed != needed {
+            let step = step.display();
+            return Err(format!(
+                "is closed to user {}, whom the server runs as (mode of `{step}`)",
+                user.uid
+            ));
         }
     }
     Ok(())
 }
 
-fn open_log(directory: &Path) -> Result<File, ClusterError> {
-    let path = directory.join("log");
-    OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create_new(true)
-        .open(&path)
-        .map_err(|source| ClusterError::Directory { path, source })
-}
-
-/// The last lines of the log, joined; readable even when its directory is gone already.
-fn end_of(log: &mut File) -> String {
+fn read_report(report: &mut File) -> String {
     let mut bytes = Vec::new();
     // What cannot be read cannot be shown; the error this goes into matters more.
-    let _ = log.rewind().and_then(|()| log.read_to_end(&mut bytes));
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let _ = report.rewind().and_then(|()| report.read_to_end(&mut bytes));
+    last_lines(&String::from_utf8_lossy(&bytes))
+}
+
+fn last_lines(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
     let skip = lines.len().saturating_sub(LOG_LINES);
     lines.into_iter().skip(skip).collect::<Vec<_>>().join(" | ")
 }
