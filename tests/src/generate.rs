@@ -29,7 +29,7 @@ pub fn world(rng: &mut Rng) -> World {
         let earlier: Vec<String> = roles.iter().map(|role| role.name.clone()).collect();
         let inherits = earlier.into_iter().filter(|_| rng.u8(..3) == 0).collect();
         let taken = aliases.len().min(rng.usize(..3));
-        let grants = (0..rng.usize(..4)).map(|_| pattern(rng, &permissions)).collect();
+        let grants = (0..rng.usize(..5)).map(|_| pattern(rng, &permissions)).collect();
         roles.push(Role { name, grants, inherits, aliases: aliases.split_off(aliases.len() - taken) });
     }
     rng.shuffle(&mut roles);
@@ -38,7 +38,7 @@ pub fn world(rng: &mut Rng) -> World {
         let roles = role_names(rng, &world, &["nobody", "ZZ"]);
         world.users.push(User { user, roles });
     }
-    for _ in 0..rng.usize(..8) {
+    for _ in 0..rng.usize(..12) {
         let over = one_override(rng, &world);
         world.overrides.push(over);
     }
@@ -51,7 +51,7 @@ pub fn world(rng: &mut Rng) -> World {
 
 /// A question about a world, often about something the world does not know.
 pub fn ask(rng: &mut Rng, world: &World) -> Ask {
-    let permission = match rng.u8(..16) {
+    let permission = match rng.u8(..24) {
         0 => choose(rng, &BAD_PERMISSIONS).to_owned(),
         1 | 2 => permission(rng),
         3 => pattern(rng, &world.permissions),
@@ -63,12 +63,12 @@ pub fn ask(rng: &mut Rng, world: &World) -> Ask {
 
 /// Who asks: mostly someone the world knows, sometimes nobody, sometimes no user id at all.
 fn user(rng: &mut Rng, world: &World) -> String {
-    match rng.u8(..24) {
+    match rng.u8(..64) {
         0 => String::new(),
         1 => "u\0".to_owned(),
         2 => "u".repeat(257),
-        3..=8 => choose(rng, &USERS).to_owned(),
-        9..=16 => rng.choice(&world.overrides).map_or_else(|| "u".to_owned(), |over| over.user.clone()),
+        3..=9 => choose(rng, &USERS).to_owned(),
+        10..=42 => rng.choice(&world.overrides).map_or_else(|| "u".to_owned(), |over| over.user.clone()),
         _ => rng.choice(&world.users).map_or_else(|| "u".to_owned(), |user| user.user.clone()),
     }
 }
@@ -110,7 +110,7 @@ fn permission(rng: &mut Rng) -> String {
 
 /// A pattern: mostly a permission of the catalog with stars put into it, so that it matches or misses by little.
 pub fn pattern(rng: &mut Rng, permissions: &[String]) -> String {
-    if rng.u8(..16) == 0 {
+    if rng.u8(..10) == 0 {
         return "*".to_owned();
     }
     let base =
