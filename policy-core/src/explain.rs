@@ -5,6 +5,7 @@ use crate::decide::{Decision, Request};
 use crate::index::{CompiledOverride, Index, RoleId, UserEntry};
 use crate::overrides::Effect;
 use crate::time::Timestamp;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use serde::Serialize;
 
@@ -22,7 +23,7 @@ pub struct Explanation<'p> {
     pub expired: Vec<Expired<'p>>,
     /// When nothing grants the permission: the user's grant that comes nearest to matching it.
     pub nearest: Option<NearMiss<'p>>,
-    /// Spellings among the user's roles that stand for no role.
+    /// Spellings among the user's roles that stand for no role, each once, in byte order.
     pub unknown_roles: Vec<&'p str>,
 }
 
@@ -84,7 +85,11 @@ impl Index {
             shadowed: Vec::new(),
             expired: Vec::new(),
             nearest: None,
-            unknown_roles: self.unknown_roles(request.user, request.roles).collect(),
+            unknown_roles: self
+                .unknown_roles(request.user, request.roles)
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect(),
         };
         if let Ok((_, permission)) = self.subject(request) {
             let mut rules = self.matching_rules(user, request, permission);

@@ -1,7 +1,7 @@
 //! The names a policy uses (SPEC sections 1 and 2). A value of these types has been checked.
 
 use crate::limits::{MAX_ROLE_NAME_BYTES, MAX_USER_ID_BYTES};
-use crate::pattern::{Kind, PatternError, scan, shown};
+use crate::pattern::{self, Kind, PatternError, shown};
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
@@ -80,13 +80,13 @@ impl PermissionName {
     /// # Errors
     /// Names the first byte, left to right, that cannot stand where it stands; a `*` is one.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
-        scan(text, Kind::Permission)?;
+        pattern::check(text, Kind::Permission)?;
         Ok(Self::from_checked(text))
     }
 
     /// Whether `text` is a permission, without making one.
     pub(crate) fn is_valid(text: &str) -> bool {
-        scan(text, Kind::Permission).is_ok()
+        pattern::scan(text, Kind::Permission).is_ok()
     }
 
     /// The segments, left to right.

@@ -25,7 +25,7 @@ impl Pattern {
     /// # Errors
     /// Names the first byte, left to right, that cannot stand where it stands.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
-        scan(text, Kind::Pattern)?;
+        check(text, Kind::Pattern)?;
         Ok(Self::from_checked(text))
     }
 
@@ -117,9 +117,15 @@ impl fmt::Display for PatternError {
 
 impl core::error::Error for PatternError {}
 
-/// Checks `text` left to right and stops at the first byte that cannot stand where it stands.
-pub(crate) fn scan(text: &str, expected: Kind) -> Result<(), PatternError> {
-    let fail = |byte: usize, kind| Err(PatternError { text: shown(text), byte, kind, expected });
+/// Checks `text`, and says what is wrong with it in words that can be shown.
+pub(crate) fn check(text: &str, expected: Kind) -> Result<(), PatternError> {
+    scan(text, expected).map_err(|(byte, kind)| PatternError { text: shown(text), byte, kind, expected })
+}
+
+/// Checks `text` left to right and stops at the first byte that cannot stand where it stands. Allocates nothing, since
+/// a request with a malformed permission is answered through it.
+pub(crate) fn scan(text: &str, expected: Kind) -> Result<(), (usize, PatternErrorKind)> {
+    let fail = |byte: usize, kind| Err((byte, kind));
     if text.is_empty() {
         return fail(0, PatternErrorKind::Empty);
     }

@@ -46,7 +46,8 @@ impl Index {
         })
     }
 
-    /// The spellings among a user's roles that stand for no role of the policy; they grant nothing (SPEC section 3).
+    /// The spellings among a user's roles that stand for no role of the policy, in the order given and as often; they
+    /// grant nothing (SPEC section 3).
     pub fn unknown_roles<'s>(&'s self, user: &str, roles: Roles<'s>) -> impl Iterator<Item = &'s str> + 's {
         let spelled = self.spelled_roles_of(self.user(user), roles);
         spelled.filter_map(|(text, role)| role.is_none().then_some(text))
@@ -64,7 +65,10 @@ impl Index {
 
     /// The permissions that a pattern matches, in byte order; the pattern need not be one of the policy's.
     pub fn matching<'s>(&'s self, pattern: &'s crate::Pattern) -> impl Iterator<Item = PermissionId> + 's {
-        let ids = (0_u16..).map(PermissionId).zip(self.permissions());
-        ids.filter_map(|(id, name)| crate::pattern::matches(pattern.as_str(), name).then_some(id))
+        // The list first: a catalog of the largest size ends before the count would overflow.
+        let ids = self.permissions().zip(0_u16..);
+        ids.filter_map(|(name, id)| {
+            crate::pattern::matches(pattern.as_str(), name).then_some(PermissionId(id))
+        })
     }
 }

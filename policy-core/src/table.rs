@@ -68,7 +68,7 @@ impl Finder {
     /// A finder for texts that are all different.
     pub(crate) fn new(texts: &Texts, seed: u64) -> Self {
         let mut finder = Self { numbers: HashTable::with_capacity(texts.len()), seed };
-        for (number, text) in (0_u32..).zip(texts.iter()) {
+        for (text, number) in texts.iter().zip(0_u32..) {
             let hash = finder.hash(text);
             finder.numbers.insert_unique(hash, number, |&other| hash_text(seed, texts.get(other)));
         }

@@ -161,10 +161,10 @@ fn span(start: usize, end: usize) -> Span {
 fn spellings(policy: &Policy) -> Result<(Texts, Vec<RoleId>), LimitError> {
     let mut roles = Vec::new();
     let mut texts = Vec::new();
-    for (id, role) in (0_u16..).map(RoleId).zip(policy.roles()) {
+    for (at, role) in policy.roles().iter().enumerate() {
         for name in core::iter::once(&role.name).chain(&role.aliases) {
             texts.push(name.as_str());
-            roles.push(id);
+            roles.push(RoleId(small(at)));
         }
     }
     Ok((Texts::collect(texts.into_iter())?, roles))
