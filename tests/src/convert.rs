@@ -26,8 +26,8 @@ pub fn parts(world: &World) -> Result<PolicyParts, String> {
             name: role_name(&role.name)?,
             description: String::new(),
             grants: each(&role.grants, |grant| pattern(grant))?,
-            inherits: each(&role.inherits, role_name)?,
-            aliases: each(&role.aliases, role_name)?,
+            inherits: each(&role.inherits, |name| role_name(name))?,
+            aliases: each(&role.aliases, |name| role_name(name))?,
         })
     };
     let over = |over: &crate::world::Override| {
@@ -43,7 +43,10 @@ pub fn parts(world: &World) -> Result<PolicyParts, String> {
         })
     };
     let user = |user: &crate::world::User| {
-        Ok(UserRoles { user: UserId::parse(&user.user).map_err(text)?, roles: each(&user.roles, role_name)? })
+        Ok(UserRoles {
+            user: UserId::parse(&user.user).map_err(text)?,
+            roles: each(&user.roles, |name| role_name(name))?,
+        })
     };
     let conflict = |conflict: &crate::world::Conflict| {
         Ok(Conflict {
@@ -94,7 +97,7 @@ fn pattern(pattern: &str) -> Result<Pattern, String> {
     Pattern::parse(pattern).map_err(text)
 }
 
-fn role_name(name: &String) -> Result<RoleName, String> {
+fn role_name(name: &str) -> Result<RoleName, String> {
     RoleName::parse(name).map_err(text)
 }
 
