@@ -1,0 +1,117 @@
+//! What preflight finds: one sentence, a count, and the first few it is about.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::exit::Exit;
+use crate::report::printable;
+
+/// How many ids or names a finding lists.
+pub const MAX_FIRST: usize = 5;
+
+/// Something that was found before anything was changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What kind it is.
+    pub code: FindingCode,
+    /// Whether it forbids to go on.
+    pub stops: bool,
+    /// The sentence, with what to do about it.
+    pub message: String,
+    /// How many rows, labels or pairs it is about.
+    pub count: i64,
+    /// The first of them, at most [`MAX_FIRST`].
+    pub first: Vec<String>,
+}
+
+/// The kinds of findings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingCode {
+    /// The rights of the database user do not suffice.
+    MissingRight,
+    /// The legacy table or a column of it is not there.
+    MissingSource,
+    /// A legacy column has a type that cannot be read.
+    WrongType,
+    /// Row security may hide rows of the legacy table.
+    RowSecurity,
+    /// User ids that are null, empty, too long or there twice.
+    BadUserId,
+    /// Users without a role.
+    NullRole,
+    /// Users of whom it is not known whether they are active.
+    NullActive,
+    /// A label that stands for no role of the policy.
+    UnknownLabel,
+    /// A rename of a label that does not occur.
+    UnusedRename,
+    /// Nobody would be left who may do everything.
+    NoAdministrator,
+    /// The policy allows what the legacy rules did not.
+    AccessGained,
+    /// The policy denies what the legacy rules allowed.
+    AccessLost,
+    /// An endpoint asks for a permission that the catalog does not have.
+    UnknownPermission,
+    /// Roles that hold both duties of a conflict.
+    Conflict,
+    /// The policy itself is odd.
+    Lint,
+    /// Tables of others lie in our schema, or ours are not all there.
+    ForeignTables,
+    /// The policy says nothing about where legacy roles lie.
+    NoSource,
+}
+
+impl Finding {
+    /// A finding that forbids to go on.
+    #[must_use]
+    pub fn stop(code: FindingCode, message: impl fmt::Display) -> Self {
+        Self { code, stops: true, message: message.to_string(), count: 1, first: Vec::new() }
+    }
+
+    /// A finding that is only worth knowing.
+    #[must_use]
+    pub fn note(code: FindingCode, message: impl fmt::Display) -> Self {
+        Self { stops: false, ..Self::stop(code, message) }
+    }
+
+    /// Says how many it is about, and names the first of them.
+    #[must_use]
+    pub fn about(mut self, count: i64, first: impl IntoIterator<Item = String>) -> Self {
+        self.count = count;
+        self.first = first.into_iter().take(MAX_FIRST).collect();
+        self
+    }
+
+    /// Whether it forbids to go on.
+    #[must_use]
+    pub const fn stops(&self) -> bool {
+        self.stops
+    }
+
+    /// How the process ends when this is what stopped it.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        match self.code {
+            FindingCode::MissingRight => Exit::Failed,
+            FindingCode::NoAdministrator | FindingCode::AccessGained | FindingCode::Conflict => Exit::Refused,
+            FindingCode::ForeignTables => Exit::NeedsPerson,
+            _ => Exit::Mismatch,
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    /// The sentence, then the first it is about, safe to print.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&printable(&self.message))?;
+        for (at, name) in self.first.iter().enumerate() {
+            let lead = if at == 0 { " (first: " } else { ", " };
+            write!(f, "{lead}`{}`", printable(name))?;
+        }
+        f.write_str(if self.first.is_empty() { "" } else { ")" })
+    }
+}

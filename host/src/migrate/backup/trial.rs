@@ -1,0 +1,91 @@
+//! Trying a backup out: restored beside the original, compared with it, and taken away again.
+
+use sqlx::{AssertSqlSafe, PgConnection};
+
+use super::{Backup, Contents, digest};
+use crate::migrate::drop::drop_objects;
+use crate::migrate::owned::Owned;
+use crate::migrate::undo_error::UndoError;
+use crate::postgres::Identifier;
+
+/// Restores the backup into a schema of its own, within the transaction, and holds it against what it was made of: the
+/// content byte for byte, and the rows by `EXCEPT` in both directions.
+///
+/// # Errors
+///
+/// When it cannot be restored or is not the same.
+pub(in crate::migrate) async fn try_out(
+    connection: &mut PgConnection,
+    backup: &mut Backup,
+    original: &Owned,
+) -> Result<(), UndoError> {
+    let scratch = Identifier::new(format!("pbac_scratch_{:016x}", fastrand::u64(..)))?;
+    execute(connection, format!("CREATE SCHEMA {}", scratch.quoted())).await?;
+    for owner in other_owners(connection, original).await? {
+        execute(connection, format!("GRANT USAGE, CREATE ON SCHEMA {} TO {owner}", scratch.quoted())).await?;
+    }
+    backup.import(connection, &scratch).await?;
+    let restored = Owned::read(connection, &scratch).await?;
+    let content = digest(connection, &restored, &scratch).await?;
+    let header = backup.header();
+    if content != header.content {
+        return Err(UndoError::Trial { what: difference(&header.content, &content) });
+    }
+    for part in &header.content.parts {
+        let super::Part::Rows { table, columns, .. } = part else { continue };
+        let different = differing_rows(connection, &original.schema, &scratch, table, columns).await?;
+        if different > 0 {
+            return Err(UndoError::Trial { what: format!("{different} rows of `{table}` differ") });
+        }
+    }
+    drop_objects(connection, &restored).await?;
+    Ok(execute(connection, format!("DROP SCHEMA {} RESTRICT", scratch.quoted())).await?)
+}
+
+/// Owners of our objects who are not us need the right to own something in the scratch schema.
+async fn other_owners(connection: &mut PgConnection, owned: &Owned) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT quote_ident(r.rolname) FROM pg_roles r WHERE r.rolname <> current_user AND r.oid IN ( \
+         SELECT relowner FROM pg_class WHERE oid = ANY ($1) UNION SELECT proowner FROM pg_proc WHERE oid = ANY ($2))",
+    )
+    .bind(owned.table_oids())
+    .bind(owned.function_oids())
+    .fetch_all(connection)
+    .await
+}
+
+async fn differing_rows(
+    connection: &mut PgConnection,
+    one: &Identifier,
+    other: &Identifier,
+    table: &str,
+    columns: &[String],
+) -> Result<i64, sqlx::Error> {
+    let columns: Vec<String> =
+        columns.iter().map(|column| format!("\"{}\"", column.replace('"', "\"\""))).collect();
+    let of = |schema: &Identifier| format!("SELECT {} FROM {}.{table}", columns.join(", "), schema.quoted());
+    let (one, other) = (of(one), of(other));
+    let sql = format!(
+        "SELECT count(*) FROM (({one} EXCEPT ALL {other}) UNION ALL ({other} EXCEPT ALL {one})) AS different"
+    );
+    sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(connection).await
+}
+
+/// Where two contents first differ, for a person.
+pub(in crate::migrate) fn difference(wanted: &Contents, found: &Contents) -> String {
+    let (wanted, found) = (wanted.tables(), found.tables());
+    let tables: Vec<&str> = wanted
+        .iter()
+        .filter(|(table, digest)| found.get(*table) != Some(*digest))
+        .map(|(table, _)| *table)
+        .collect();
+    if tables.is_empty() {
+        "the definitions of tables or functions differ".to_owned()
+    } else {
+        format!("the rows of `{}` differ", tables.join("`, `"))
+    }
+}
+
+async fn execute(connection: &mut PgConnection, statement: String) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await.map(drop)
+}

@@ -1,0 +1,284 @@
+//! What is looked at before anything is changed. All of it is reading.
+
+use policy_core::{Index, LimitError, PolicyError, Timestamp, breaches, lint};
+use serde::Serialize;
+use sqlx::PgConnection;
+
+use super::state::{Stage, State, TABLES};
+use crate::endpoints::{AccessCheck, Endpoints};
+use crate::error::HostError;
+use crate::exit::Exit;
+use crate::legacy::{self, Finding, FindingCode, Legacy};
+use crate::policy_file::PolicyFile;
+use crate::postgres::Server;
+
+/// What is allowed to be otherwise than it should.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tolerance {
+    /// Go on although nobody will be left who may do everything.
+    pub no_administrator: bool,
+    /// Stop where a role breaks a conflict (SPEC section 4), which otherwise is only reported.
+    pub strict: bool,
+}
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Preflight {
+    /// `server_version_num`: 150013 is 15.13.
+    pub server_version: i32,
+    /// The legacy roles, where the policy has a source.
+    pub legacy: Option<Legacy>,
+    /// Endpoint by endpoint and role by role, where an endpoint file is configured.
+    pub access: Option<AccessCheck>,
+    /// What stops the run and what is worth knowing; those that stop come first.
+    pub findings: Vec<Finding>,
+}
+
+impl Preflight {
+    /// Looks at the rights, the state, the legacy roles, the last administrator, the endpoint rules and the policy.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses a query, or the policy is too large to compile. What is wrong with the data is no
+    /// error here but a finding; see [`Preflight::passed`].
+    pub async fn run(
+        connection: &mut PgConnection,
+        state: &State,
+        file: &PolicyFile,
+        endpoints: Option<&Endpoints>,
+        tolerance: Tolerance,
+    ) -> Result<Self, PreflightError> {
+        let server_version = Server::ask(connection).await?.version;
+        let index = Index::compile(&file.policy)?;
+        let mut findings = rights(connection, state).await?;
+        findings.extend(tables(state));
+        let mut legacy = None;
+        if let Some(source) = &file.source {
+            let mut read = Legacy::read(connection, source, &file.policy).await?;
+            findings.append(&mut read.findings);
+            if !findings.iter().any(Finding::stops) {
+                let kept = Administrators { index: &index, endpoints }.remain(connection, state, file, &read);
+                findings.extend(kept.await?.map(|finding| Finding {
+                    stops: finding.stops && !tolerance.no_administrator,
+                    ..finding
+                }));
+            }
+            legacy = Some(read);
+        } else {
+            let message =
+                "the policy has no [source]: users get their roles from tokens only, and no user is checked";
+            findings.push(Finding::note(FindingCode::NoSource, message));
+        }
+        let access = endpoints.map(|endpoints| {
+            let none = std::collections::BTreeMap::new();
+            let rename = file.source.as_ref().map_or(&none, |source| &source.rename);
+            AccessCheck::run(endpoints, &file.policy, rename)
+        });
+        let access = access.transpose()?;
+        findings.extend(access.iter().flat_map(compared));
+        findings.extend(oddities(file, tolerance.strict)?);
+        findings.sort_by_key(|finding| !finding.stops);
+        Ok(Self { server_version, legacy, access, findings })
+    }
+
+    /// Nothing forbids to go on.
+    ///
+    /// # Errors
+    ///
+    /// The findings that do, in one error with the status that fits them: 4 where policy and database do not match, 6
+    /// where going on would not be safe, 8 where a person has to look, 1 where rights are missing.
+    pub fn passed(&self) -> Result<(), HostError> {
+        let stops: Vec<&Finding> = self.findings.iter().filter(|finding| finding.stops).collect();
+        let Some(first) = stops.first() else { return Ok(()) };
+        let ranks = [Exit::Failed, Exit::NeedsPerson, Exit::Mismatch, Exit::Refused];
+        let exit = ranks.into_iter().find(|exit| stops.iter().any(|stop| stop.exit() == *exit));
+        let exit = exit.unwrap_or_else(|| first.exit());
+        let counted = |finding: &&Finding| match finding.count {
+            1 => finding.to_string(),
+            count => format!("{count} {finding}"),
+        };
+        let message = match stops.as_slice() {
+            [only] => format!("preflight found: {}", counted(only)),
+            _ => {
+                let lines: Vec<String> =
+                    stops.iter().map(|stop| format!("\n  - {}", counted(stop))).collect();
+                format!("preflight found {} things that stop it:{}", stops.len(), lines.concat())
+            }
+        };
+        Err(HostError::new(exit, message)
+            .help("nothing was changed; `pbac plan` shows everything that was found"))
+    }
+}
+
+/// Why nothing could be found out.
+#[derive(Debug, thiserror::Error)]
+pub enum PreflightError {
+    /// The server refused.
+    #[error("the database refused: {0}")]
+    Server(#[from] sqlx::Error),
+    /// The policy does not compile.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    /// A part of the policy is no policy.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+}
+
+/// Whether this user may do what has to be done.
+async fn rights(connection: &mut PgConnection, state: &State) -> Result<Vec<Finding>, sqlx::Error> {
+    let (create_schema, create_in_schema, not_owned): (bool, bool, Vec<String>) = sqlx::query_as(
+        "SELECT has_database_privilege(current_database(), 'CREATE'), \
+         coalesce((SELECT has_schema_privilege(n.oid, 'CREATE') AND has_schema_privilege(n.oid, 'USAGE') \
+             FROM pg_namespace n WHERE n.nspname = $1), false), \
+         ARRAY(SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+             WHERE n.nspname = $1 AND c.relname = ANY ($2) AND NOT pg_has_role(c.relowner, 'USAGE') ORDER BY 1)",
+    )
+    .bind(state.schema.as_str())
+    .bind(TABLES.as_slice())
+    .fetch_one(connection)
+    .await?;
+    let mut found = Vec::new();
+    if !state.schema_exists && !create_schema {
+        let message = format!(
+            "this user may not create the schema `{0}`; grant CREATE on the database, or let its owner run `CREATE SCHEMA {0} AUTHORIZATION` for this user",
+            state.schema
+        );
+        found.push(Finding::stop(FindingCode::MissingRight, message));
+    }
+    if state.schema_exists && !create_in_schema {
+        let message =
+            format!("this user may not create tables in `{}`; grant USAGE and CREATE on it", state.schema);
+        found.push(Finding::stop(FindingCode::MissingRight, message));
+    }
+    if !not_owned.is_empty() {
+        let message = format!("tables of `{}` belong to another user; run as that user", state.schema);
+        let count = i64::try_from(not_owned.len()).unwrap_or(i64::MAX);
+        found.push(Finding::stop(FindingCode::MissingRight, message).about(count, not_owned));
+    }
+    Ok(found)
+}
+
+/// Whether the tables that are there can be built upon.
+fn tables(state: &State) -> Option<Finding> {
+    let missing = state.missing();
+    if state.stage() == Stage::Partial && !missing.is_empty() {
+        let message = format!(
+            "the schema `{}` has some of pbac's tables and lacks others, which no run of pbac leaves; \
+             take it back with `pbac rollback`, or name another schema. Missing:",
+            state.schema
+        );
+        let count = i64::try_from(missing.len()).unwrap_or(i64::MAX);
+        let names = missing.into_iter().map(str::to_owned);
+        return Some(Finding::stop(FindingCode::ForeignTables, message).about(count, names));
+    }
+    (!state.foreign.is_empty()).then(|| {
+        let message = format!("the schema `{}` holds tables that are not pbac's", state.schema);
+        let count = i64::try_from(state.foreign.len()).unwrap_or(i64::MAX);
+        Finding::note(FindingCode::ForeignTables, message).about(count, state.foreign.clone())
+    })
+}
+
+/// Who may do everything. A migration that leaves nobody locks the application's people out of mending it.
+struct Administrators<'a> {
+    index: &'a Index,
+    endpoints: Option<&'a Endpoints>,
+}
+
+impl Administrators<'_> {
+    async fn remain(
+        &self,
+        connection: &mut PgConnection,
+        state: &State,
+        file: &PolicyFile,
+        legacy: &Legacy,
+    ) -> Result<Option<Finding>, sqlx::Error> {
+        let Some(source) = file.source.as_ref().filter(|_| legacy.users > 0) else { return Ok(None) };
+        let needed = self.needed();
+        let holds_all = |role: &str| {
+            let held: Vec<&str> = self.index.permissions_of_role(role).collect();
+            needed.iter().all(|permission| held.binary_search(permission).is_ok())
+        };
+        let labels: Vec<&str> = legacy
+            .labels
+            .iter()
+            .filter(|label| label.active > 0 && label.role.as_deref().is_some_and(holds_all))
+            .map(|label| label.label.as_str())
+            .collect();
+        let overrides = state.tables.contains(&"user_custom_permissions").then_some(&state.schema);
+        if !labels.is_empty() && legacy::any_undenied(connection, source, &labels, overrides).await? {
+            return Ok(None);
+        }
+        let what = match self.bypass() {
+            Some(_) => "what the legacy bypass roles could do at the endpoints",
+            None => "the whole catalog",
+        };
+        let message = format!(
+            "no active user without a deny will hold {what}; give somebody a role that does, or add --no-administrator if that is meant"
+        );
+        Ok(Some(Finding::stop(FindingCode::NoAdministrator, message)))
+    }
+
+    fn bypass(&self) -> Option<&Endpoints> {
+        self.endpoints.filter(|endpoints| !endpoints.bypass.is_empty())
+    }
+
+    /// What the old bypass roles could do, where the endpoint file names some; else everything.
+    fn needed(&self) -> Vec<&str> {
+        match self.bypass() {
+            Some(endpoints) => {
+                let asked = endpoints.endpoints.iter().map(|endpoint| endpoint.permission.as_str());
+                asked.filter(|permission| self.index.permission_id(permission).is_some()).collect()
+            }
+            None => self.index.permissions().collect(),
+        }
+    }
+}
+
+/// What the comparison of the endpoint rules comes to.
+fn compared(access: &AccessCheck) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut push = |finding: Finding, count: usize, first: Vec<String>| {
+        if count > 0 {
+            found.push(finding.about(i64::try_from(count).unwrap_or(i64::MAX), first));
+        }
+    };
+    let shown = |changes: &[crate::endpoints::AccessChange]| {
+        changes
+            .iter()
+            .take(legacy::MAX_FIRST)
+            .map(|change| format!("{} {} {}", change.role, change.method, change.path))
+            .collect()
+    };
+    let message = "pairs of role and endpoint are allowed by the policy and were not by the legacy rules; take the grants back";
+    push(Finding::stop(FindingCode::AccessGained, message), access.gained.len(), shown(&access.gained));
+    let message = "permissions that endpoints ask for are not in the catalog, so nobody would pass; add them";
+    let unknown = access.unknown_permissions.iter().cloned();
+    push(
+        Finding::stop(FindingCode::UnknownPermission, message),
+        access.unknown_permissions.len(),
+        unknown.collect(),
+    );
+    let message = "pairs of role and endpoint were allowed by the legacy rules and are not by the policy";
+    push(Finding::note(FindingCode::AccessLost, message), access.lost.len(), shown(&access.lost));
+    let message = "roles of the endpoint file are not in the policy and hold nothing";
+    let unknown = access.unknown_roles.iter().cloned();
+    push(Finding::note(FindingCode::UnknownLabel, message), access.unknown_roles.len(), unknown.collect());
+    found
+}
+
+/// What is odd in the policy itself: duties that should be apart, grants that match nothing.
+fn oddities(file: &PolicyFile, strict: bool) -> Result<Vec<Finding>, LimitError> {
+    // Roles alone: nothing of them expires.
+    let breaches = breaches(&file.policy, Timestamp::from_micros(0))?;
+    let mut found: Vec<Finding> = breaches
+        .into_iter()
+        .map(|breach| {
+            let message = format!("roles hold both duties of the conflict `{}`", breach.conflict);
+            let count = i64::try_from(breach.roles.len()).unwrap_or(i64::MAX);
+            let finding = Finding::note(FindingCode::Conflict, message).about(count, breach.roles);
+            Finding { stops: strict, ..finding }
+        })
+        .collect();
+    found.extend(lint(&file.policy).into_iter().map(|lint| Finding::note(FindingCode::Lint, lint)));
+    Ok(found)
+}
