@@ -21,6 +21,7 @@ use url::form_urlencoded;
 
 use super::binaries::{Binaries, BinariesError};
 use super::identifier::Identifier;
+use crate::error::HostError;
 
 /// What to make of a private server.
 #[derive(Clone, Debug, Default)]
@@ -240,6 +241,12 @@ pub enum ClusterError {
     /// The running server refused something.
     #[error("the private server refused: {0}")]
     Server(#[from] sqlx::Error),
+}
+
+impl From<ClusterError> for HostError {
+    fn from(error: ClusterError) -> Self {
+        Self::failed(error)
+    }
 }
 
 /// Only a part of the socket's name, since nothing listens on the network.

@@ -7,6 +7,8 @@ use sqlx::{ConnectOptions, Connection, FromRow, PgConnection, Row};
 use tokio::time::timeout;
 
 use super::database_url::DatabaseUrl;
+use crate::error::HostError;
+use crate::exit::Exit;
 
 /// The oldest major version of PostgreSQL that is supported.
 pub const OLDEST_SERVER: i32 = 14;
@@ -166,6 +168,17 @@ pub struct ConnectError {
     pub target: String,
     /// What was wrong, and what to do.
     pub kind: ConnectErrorKind,
+}
+
+impl From<ConnectError> for HostError {
+    fn from(error: ConnectError) -> Self {
+        let exit = match error.kind {
+            ConnectErrorKind::Full { .. } | ConnectErrorKind::NotReady { .. } => Exit::Busy,
+            ConnectErrorKind::Pooled => Exit::Refused,
+            _ => Exit::Failed,
+        };
+        Self::new(exit, error)
+    }
 }
 
 /// What was wrong, and what to do about it.

@@ -8,6 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::PgConnectOptions;
 use url::Url;
 
+use crate::error::HostError;
+
 /// What pbac calls itself to the server, unless the URL says otherwise.
 pub const APPLICATION_NAME: &str = "pbac";
 
@@ -188,6 +190,12 @@ pub enum DatabaseUrlError {
         /// Which, and why.
         reason: String,
     },
+}
+
+impl From<DatabaseUrlError> for HostError {
+    fn from(error: DatabaseUrlError) -> Self {
+        Self::usage(error)
+    }
 }
 
 const EXPECTED: &str = "expected `postgres://user:password@host:port/database`, with `@`, `/`, `?`, `#` and `%` \

@@ -8,6 +8,8 @@ use std::str::{Chars, FromStr};
 
 use serde::{Serialize, Serializer};
 
+use crate::error::HostError;
+
 /// The most bytes PostgreSQL keeps of a name (`NAMEDATALEN - 1`); it cuts longer ones short in silence.
 pub const MAX_IDENTIFIER_BYTES: usize = 63;
 
@@ -197,6 +199,12 @@ pub struct IdentifierError {
     pub input: String,
     /// What is wrong with it.
     pub kind: IdentifierErrorKind,
+}
+
+impl From<IdentifierError> for HostError {
+    fn from(error: IdentifierError) -> Self {
+        Self::usage(error)
+    }
 }
 
 /// What is wrong with a name.

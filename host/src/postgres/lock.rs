@@ -16,6 +16,8 @@ use super::connect::{ConnectError, ConnectErrorKind, ConnectSettings, connect, s
 use super::database_url::DatabaseUrl;
 use super::identifier::Identifier;
 use super::retry::jittered;
+use crate::error::HostError;
+use crate::exit::Exit;
 
 /// The lock of one schema, held until [`SchemaLock::release`] or until it is dropped with its connection.
 #[must_use = "the lock is released when this is dropped"]
@@ -160,6 +162,16 @@ pub enum LockError {
     /// The server refused.
     #[error("the lock cannot be asked for: {0}")]
     Server(#[from] sqlx::Error),
+}
+
+impl From<LockError> for HostError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Connect(error) => error.into(),
+            LockError::Busy { .. } => Self::new(Exit::Busy, error),
+            LockError::Lost { .. } | LockError::Server(_) => Self::failed(error),
+        }
+    }
 }
 
 const POLL: Duration = Duration::from_millis(200);

@@ -4,6 +4,9 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
+use crate::error::HostError;
+use crate::exit::Exit;
+
 /// PostgreSQL's `lock_not_available`: `lock_timeout` ran out, or `NOWAIT` found the lock taken.
 pub const LOCK_NOT_AVAILABLE: &str = "55P03";
 
@@ -54,6 +57,18 @@ pub enum RetryError<E: std::error::Error + 'static> {
     /// Something other than a lock.
     #[error(transparent)]
     Step(E),
+}
+
+impl<E> From<RetryError<E>> for HostError
+where
+    E: std::error::Error + Into<HostError> + 'static,
+{
+    fn from(error: RetryError<E>) -> Self {
+        match error {
+            RetryError::Busy { .. } => Self::new(Exit::Busy, error),
+            RetryError::Step(error) => error.into(),
+        }
+    }
 }
 
 /// Runs `step` until it succeeds, fails with anything but [`LOCK_NOT_AVAILABLE`], or has been tried often enough.
