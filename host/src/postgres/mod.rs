@@ -1,12 +1,18 @@
 //! What pbac stands on: a connection to PostgreSQL, locks, names, and a private server where there is none.
 
+pub mod audit;
 mod binaries;
 mod cluster;
 mod connect;
 mod database_url;
 mod identifier;
+pub mod ledger;
 mod lock;
+mod moment;
+pub mod policy_store;
 mod retry;
+pub mod schema;
+pub mod source_functions;
 
 pub use binaries::{Binaries, BinariesError, PG_BIN};
 pub use cluster::{Cluster, ClusterError, ClusterOptions, KeptCluster};

@@ -1,0 +1,108 @@
+//! The ledger's rows for policies: what was put in force, and how the legacy tables were then.
+
+use std::collections::BTreeMap;
+
+use policy_core::ContentHash;
+use serde::Deserialize;
+use sqlx::PgConnection;
+
+use super::identifier::{Identifier, QualifiedName};
+use super::policy_store::WriteCounts;
+use super::schema::{SchemaError, TOOL_VERSION, enter};
+use super::source_functions::LegacyState;
+use crate::policy_file::{NullActive, PolicyFile, Source, SourceKind};
+
+/// A policy that was put in force in this transaction.
+#[derive(Clone, Copy, Debug)]
+pub struct PolicyRun<'a> {
+    /// The file it comes from.
+    pub file: &'a PolicyFile,
+    /// The content hash of the policy.
+    pub policy_hash: ContentHash,
+    /// What writing it changed.
+    pub counts: &'a WriteCounts,
+    /// The legacy tables as they are in this transaction; `None` exactly where the file has no source.
+    pub legacy: Option<LegacyState>,
+    /// Who did it.
+    pub applied_by: &'a str,
+}
+
+/// Records a policy and returns its number in the ledger. Call it in the transaction that wrote the policy.
+///
+/// # Errors
+///
+/// When the server refuses, or when there is a legacy state without a source or a source without one.
+pub async fn record_policy(
+    connection: &mut PgConnection,
+    schema: &Identifier,
+    run: &PolicyRun<'_>,
+) -> Result<i64, SchemaError> {
+    enter(connection, schema).await?;
+    let source = run.file.source.as_ref().map(json).transpose()?;
+    let counts = json(run.counts)?;
+    Ok(sqlx::query_scalar(
+        "insert into pbac_migrations (id, kind, applied_by, tool_version, policy_name, policy_hash, text_hash, \
+             source, counts, legacy_rows, legacy_hash) \
+         select coalesce(max(id), 0) + 1, 'policy', $1, $2, $3, $4, decode($5, 'hex'), $6::jsonb, $7::jsonb, $8, $9 \
+         from pbac_migrations returning id",
+    )
+    .bind(run.applied_by)
+    .bind(TOOL_VERSION)
+    .bind(&run.file.name)
+    .bind(run.policy_hash.0.as_slice())
+    .bind(&run.file.text_hash)
+    .bind(source)
+    .bind(counts)
+    .bind(run.legacy.map(|legacy| legacy.rows))
+    .bind(run.legacy.map(|legacy| legacy.hash.to_vec()))
+    .fetch_one(connection)
+    .await?)
+}
+
+/// Where the legacy roles lie, out of the `source` column of the ledger.
+///
+/// # Errors
+///
+/// When the value was not written by [`record_policy`].
+pub fn source_from_json(value: &serde_json::Value) -> Result<Source, SchemaError> {
+    let recorded = RecordedSource::deserialize(value).map_err(damaged)?;
+    Ok(Source {
+        kind: match recorded.kind.as_str() {
+            "role-column" => SourceKind::RoleColumn,
+            other => return Err(damaged(format!("`{}` is not a kind of source", other.escape_debug()))),
+        },
+        table: QualifiedName::parse(&recorded.table).map_err(damaged)?,
+        user_id: recorded.user_id,
+        role: recorded.role,
+        active: recorded.active,
+        null_active: match recorded.null_active.as_deref() {
+            None => None,
+            Some("active") => Some(NullActive::Active),
+            Some("inactive") => Some(NullActive::Inactive),
+            Some(other) => {
+                return Err(damaged(format!("`{}` is not a meaning of NULL", other.escape_debug())));
+            }
+        },
+        rename: recorded.rename,
+    })
+}
+
+/// [`Source`] as it serialises.
+#[derive(Deserialize)]
+struct RecordedSource {
+    kind: String,
+    table: String,
+    user_id: String,
+    role: String,
+    active: Option<String>,
+    null_active: Option<String>,
+    rename: BTreeMap<String, String>,
+}
+
+fn damaged(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> SchemaError {
+    SchemaError::Server(sqlx::Error::Decode(error.into()))
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, SchemaError> {
+    serde_json::to_string(value).map_err(|error| SchemaError::Server(sqlx::Error::Encode(error.into())))
+}

@@ -1,0 +1,336 @@
+//! The SQL files of `migrations/`, embedded in the binary and applied in a transaction that the caller owns.
+//!
+//! sqlx's own migrator is not used to run them: it blocks in its lock, keeps a ledger of its own, and begins and
+//! commits by itself, while here everything of a migration commits together.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::json;
+use sqlx::migrate::{Migration, Migrator};
+use sqlx::{AssertSqlSafe, Executor, PgConnection};
+
+use super::audit::{self, AuditError, Entry, Outcome};
+use super::identifier::Identifier;
+use crate::error::HostError;
+use crate::exit::Exit;
+
+/// The file that creates the audit log; it is committed on its own, before everything else.
+pub const AUDIT_FILE: i64 = 1;
+/// The functions of [`AUDIT_FILE`]. A rollback leaves them, as it leaves the log; every other function in the schema
+/// belongs to the later files or to the source section of a policy.
+pub const AUDIT_FUNCTIONS: [&str; 5] =
+    ["audit_append", "audit_chain", "audit_field", "audit_hash", "audit_refuse"];
+/// What the audit log calls the creation of itself.
+pub const CREATE_AUDIT_LOG: &str = "schema.audit_log";
+
+static FILES: Migrator = sqlx::migrate!("../migrations");
+
+/// An SQL file that is part of this binary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct SqlFile {
+    /// The number its name begins with.
+    pub version: i64,
+    /// The words of its name.
+    pub description: &'static str,
+    /// SHA-384 of its text.
+    #[serde(serialize_with = "serialize_hex")]
+    pub checksum: &'static [u8],
+    /// Its text.
+    #[serde(skip)]
+    pub sql: &'static str,
+}
+
+impl SqlFile {
+    /// Its name in `migrations/`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        file_name(self.version, self.description)
+    }
+}
+
+/// The embedded files, in the order in which they are applied.
+pub fn files() -> impl Iterator<Item = SqlFile> {
+    FILES.iter().map(|file: &'static Migration| SqlFile {
+        version: file.version,
+        description: &file.description,
+        checksum: &file.checksum,
+        sql: file.sql.as_str(),
+    })
+}
+
+/// Makes `schema` the one that unqualified names mean, until the transaction ends.
+///
+/// # Errors
+///
+/// [`SchemaError::NoTransaction`] outside a transaction, where the setting would not last and names would mean tables of
+/// some other schema.
+pub async fn enter(connection: &mut PgConnection, schema: &Identifier) -> Result<(), SchemaError> {
+    sqlx::query("select set_config('search_path', quote_ident($1) || ', pg_temp', true)")
+        .bind(schema.as_str())
+        .execute(&mut *connection)
+        .await?;
+    let there: bool =
+        sqlx::query_scalar("select current_setting('search_path') = quote_ident($1) || ', pg_temp'")
+            .bind(schema.as_str())
+            .fetch_one(connection)
+            .await?;
+    if there { Ok(()) } else { Err(SchemaError::NoTransaction) }
+}
+
+/// Creates the schema and the audit log where they are missing, and says whether the log is new. Commit before going on:
+/// a migration that fails is to leave its record.
+///
+/// # Errors
+///
+/// When the log was not made by pbac or by a file that has changed since, or when the server refuses.
+pub async fn ensure_audit_log(
+    connection: &mut PgConnection,
+    schema: &Identifier,
+    actor: &str,
+) -> Result<bool, SchemaError> {
+    let file = files().find(|file| file.version == AUDIT_FILE).ok_or(SchemaError::NoAuditFile)?;
+    // `create schema if not exists` asks for the right to create even where there is nothing to create.
+    let exists: bool = sqlx::query_scalar("select exists (select from pg_namespace where nspname = $1)")
+        .bind(schema.as_str())
+        .fetch_one(&mut *connection)
+        .await?;
+    if !exists {
+        let create = format!("create schema {}", schema.quoted());
+        connection.execute(AssertSqlSafe(create)).await?;
+    }
+    enter(connection, schema).await?;
+    if table_exists(connection, schema, "audit_log").await? {
+        check_audit_file(connection, file).await?;
+        return Ok(false);
+    }
+    run(connection, file).await?;
+    let entry = Entry {
+        actor,
+        action: CREATE_AUDIT_LOG,
+        subject: schema.as_str(),
+        outcome: Outcome::Succeeded,
+        details: json!({ "file": file.name(), "checksum": Hex(file.checksum).to_string() }),
+    };
+    audit::append(connection, schema, &entry).await?;
+    Ok(true)
+}
+
+/// Applies every file that the ledger does not record yet, and records it. An empty list: there was nothing to do.
+///
+/// # Errors
+///
+/// When a file that was applied has changed, when the database has files that this binary does not know, or when a
+/// statement fails; the caller's transaction cannot commit then.
+pub async fn apply(
+    connection: &mut PgConnection,
+    schema: &Identifier,
+    applied_by: &str,
+) -> Result<Vec<SqlFile>, SchemaError> {
+    enter(connection, schema).await?;
+    let recorded = check(connection, schema).await?;
+    let new: Vec<SqlFile> =
+        files().filter(|file| recorded.iter().all(|row| row.version != file.version)).collect();
+    let audit_log = table_exists(connection, schema, "audit_log").await?;
+    for file in &new {
+        if file.version != AUDIT_FILE || !audit_log {
+            run(connection, *file).await?;
+        }
+    }
+    for file in &new {
+        sqlx::query(
+            "insert into pbac_migrations (id, kind, applied_by, tool_version, version, description, checksum) \
+             select coalesce(max(id), 0) + 1, 'file', $1, $2, $3, $4, $5 from pbac_migrations",
+        )
+        .bind(applied_by)
+        .bind(TOOL_VERSION)
+        .bind(file.version)
+        .bind(file.description)
+        .bind(file.checksum)
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(new)
+}
+
+/// The files that the ledger records, oldest first, each found to be what this binary holds. Without a ledger: none.
+///
+/// # Errors
+///
+/// When a file has changed since it was applied, or when this binary does not know it. Call it in a transaction.
+pub async fn check(
+    connection: &mut PgConnection,
+    schema: &Identifier,
+) -> Result<Vec<RecordedFile>, SchemaError> {
+    enter(connection, schema).await?;
+    if !table_exists(connection, schema, "pbac_migrations").await? {
+        return Ok(Vec::new());
+    }
+    let recorded: Vec<RecordedFile> = sqlx::query_as(
+        "select version, description, checksum from pbac_migrations where kind = 'file' order by version",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    for row in &recorded {
+        let file = files().find(|file| file.version == row.version).ok_or_else(|| SchemaError::Newer {
+            file: file_name(row.version, &row.description),
+            newest: files().map(|file| file.name()).last().unwrap_or_default(),
+        })?;
+        compare(file, &row.checksum)?;
+    }
+    Ok(recorded)
+}
+
+/// A file as the ledger records it.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct RecordedFile {
+    /// The number its name begins with.
+    pub version: i64,
+    /// The words of its name.
+    pub description: String,
+    /// SHA-384 of its text when it was applied.
+    pub checksum: Vec<u8>,
+}
+
+/// Why the schema cannot be brought, or is not, to where this binary has it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SchemaError {
+    /// A file is not what was applied.
+    #[error(
+        "`{file}` was changed after it was applied: the database has checksum {recorded}, this pbac has {current}"
+    )]
+    Changed {
+        /// The file's name.
+        file: String,
+        /// SHA-384 when it was applied, as hexadecimal digits.
+        recorded: String,
+        /// SHA-384 as it is now.
+        current: String,
+    },
+    /// The database is ahead.
+    #[error("the database has `{file}`, which this pbac does not know; its newest file is `{newest}`")]
+    Newer {
+        /// The unknown file's name.
+        file: String,
+        /// The last file this binary holds.
+        newest: String,
+    },
+    /// A table of the log's name that nobody recorded.
+    #[error("the schema has a table `audit_log` that pbac did not create")]
+    ForeignAuditLog,
+    /// Statements that belong together were sent one by one.
+    #[error("the schema can be worked on within a transaction only")]
+    NoTransaction,
+    /// The binary was built from an incomplete tree.
+    #[error("this pbac was built without the file that creates the audit log")]
+    NoAuditFile,
+    /// A statement of a file failed.
+    #[error("`{file}` cannot be applied: {error}")]
+    Statement {
+        /// The file's name.
+        file: String,
+        /// What the server said.
+        #[source]
+        error: sqlx::Error,
+    },
+    /// The audit log cannot be written.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// The server refused.
+    #[error("the database refused: {0}")]
+    Server(#[from] sqlx::Error),
+}
+
+impl From<SchemaError> for HostError {
+    fn from(error: SchemaError) -> Self {
+        let (exit, help) = match &error {
+            SchemaError::Changed { .. } => (
+                Exit::Mismatch,
+                "put the file back as it was, and write the change as a new file with the next number",
+            ),
+            SchemaError::Newer { .. } => {
+                (Exit::Mismatch, "use the pbac that migrated this database, or a newer one")
+            }
+            SchemaError::ForeignAuditLog => (Exit::Refused, "name another schema for pbac's tables"),
+            SchemaError::NoTransaction | SchemaError::NoAuditFile => {
+                (Exit::Failed, "report this as a fault of pbac")
+            }
+            SchemaError::Statement { .. } | SchemaError::Audit(_) | SchemaError::Server(_) => {
+                (Exit::Failed, "nothing of the transaction stays; correct the cause and run it again")
+            }
+        };
+        Self::new(exit, error).help(help)
+    }
+}
+
+/// The version that is recorded beside everything this binary writes.
+pub(crate) const TOOL_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Bytes as hexadecimal digits.
+pub(crate) struct Hex<'a>(pub(crate) &'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+pub(crate) fn serialize_hex<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&Hex(bytes))
+}
+
+async fn run(connection: &mut PgConnection, file: SqlFile) -> Result<(), SchemaError> {
+    let done = sqlx::raw_sql(file.sql).execute(connection).await;
+    done.map_err(|error| SchemaError::Statement { file: file.name(), error })?;
+    Ok(())
+}
+
+/// The log records its own file, since the ledger may be parked or not there yet.
+async fn check_audit_file(connection: &mut PgConnection, file: SqlFile) -> Result<(), SchemaError> {
+    let recorded: Option<String> = sqlx::query_scalar(
+        "select details ->> 'checksum' from audit_log where action = $1 and outcome = 'succeeded' order by seq limit 1",
+    )
+    .bind(CREATE_AUDIT_LOG)
+    .fetch_optional(connection)
+    .await
+    .map_err(|_| SchemaError::ForeignAuditLog)?
+    .flatten();
+    let recorded = recorded.ok_or(SchemaError::ForeignAuditLog)?;
+    let current = Hex(file.checksum).to_string();
+    if recorded == current {
+        Ok(())
+    } else {
+        Err(SchemaError::Changed { file: file.name(), recorded, current })
+    }
+}
+
+fn compare(file: SqlFile, recorded: &[u8]) -> Result<(), SchemaError> {
+    if file.checksum == recorded {
+        return Ok(());
+    }
+    Err(SchemaError::Changed {
+        file: file.name(),
+        recorded: Hex(recorded).to_string(),
+        current: Hex(file.checksum).to_string(),
+    })
+}
+
+async fn table_exists(
+    connection: &mut PgConnection,
+    schema: &Identifier,
+    table: &str,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "select exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+         where n.nspname = $1 and c.relname = $2)",
+    )
+    .bind(schema.as_str())
+    .bind(table)
+    .fetch_one(connection)
+    .await
+}
+
+fn file_name(version: i64, description: &str) -> String {
+    format!("{version:04}_{}.sql", description.replace(' ', "_"))
+}
