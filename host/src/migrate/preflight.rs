@@ -57,8 +57,9 @@ impl Preflight {
             let mut read = Legacy::read(connection, source, &file.policy).await?;
             findings.append(&mut read.findings);
             if !findings.iter().any(Finding::stops) {
-                let kept = Administrators { index: &index, endpoints }.remain(connection, state, file, &read);
-                findings.extend(kept.await?.map(|finding| Finding {
+                let administrators = Administrators { index: &index, endpoints };
+                let gone = administrators.remain(connection, state, file, &read).await?;
+                findings.extend(gone.map(|finding| Finding {
                     stops: finding.stops && !tolerance.no_administrator,
                     ..finding
                 }));

@@ -1,0 +1,381 @@
+//! Whether what is stored, asked as the application will ask it, answers as the policy file says.
+//!
+//! The four validations of the source document, each computed both ways: SQL against the policy core.
+
+use std::collections::BTreeSet;
+
+use policy_core::{Index, Override, Policy, PolicyParts, Roles, Timestamp, UserId};
+use serde::Serialize;
+use sqlx::PgConnection;
+
+use super::fault::Fault;
+use super::tables;
+use crate::legacy::role_of;
+use crate::policy_file::PolicyFile;
+use crate::postgres::{Identifier, policy_store, schema};
+
+/// How many mismatches a check names; it counts all of them.
+pub const MAX_NAMED: usize = 10;
+/// How many users with overrides are compared one by one; their number is reported.
+pub const MAX_OVERRIDDEN: usize = 500;
+
+/// What is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Check {
+    /// Every active user resolves to a role, and SQL gives what the policy core gives.
+    Users,
+    /// The catalog is the policy's.
+    Permissions,
+    /// Each role's patterns, inherited roles and aliases are the policy's.
+    RoleMappings,
+    /// The tables are there, with their columns.
+    Tables,
+    /// The SQL files are those that were applied.
+    Files,
+    /// The stored policy is the one that the ledger records.
+    Ledger,
+}
+
+impl Check {
+    /// The word for it in JSON and in tables.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Users => "users",
+            Self::Permissions => "permissions",
+            Self::RoleMappings => "role_mappings",
+            Self::Tables => "tables",
+            Self::Files => "files",
+            Self::Ledger => "ledger",
+        }
+    }
+}
+
+/// What a check came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Checked {
+    /// What was checked.
+    pub check: Check,
+    /// Whether it holds.
+    pub holds: bool,
+    /// What was compared, in numbers.
+    pub compared: String,
+    /// How much does not agree.
+    pub mismatches: usize,
+    /// The first of it, at most [`MAX_NAMED`].
+    pub first: Vec<String>,
+}
+
+impl Checked {
+    /// A check that found these mismatches.
+    #[must_use]
+    pub fn new(check: Check, compared: String, mut mismatches: Vec<String>) -> Self {
+        let count = mismatches.len();
+        mismatches.truncate(MAX_NAMED);
+        Self { check, holds: count == 0, compared, mismatches: count, first: mismatches }
+    }
+}
+
+/// The document's four validations, in its order, in the caller's transaction.
+///
+/// # Errors
+///
+/// When the server refuses a query. What does not agree is no error but a [`Checked`] that does not hold.
+pub async fn validations(
+    connection: &mut PgConnection,
+    schema: &Identifier,
+    file: &PolicyFile,
+    now: Timestamp,
+) -> Result<Vec<Checked>, Fault> {
+    // Without the tables the other three cannot even be asked.
+    let tables = tables::check(connection, schema).await?;
+    if !tables.holds {
+        return Ok(vec![tables]);
+    }
+    schema::enter(connection, schema).await?;
+    Ok(vec![
+        users(connection, schema, file, now).await?,
+        permissions(connection, &file.policy).await?,
+        role_mappings(connection, &file.policy).await?,
+        tables,
+    ])
+}
+
+/// The users of one label and activity.
+#[derive(sqlx::FromRow)]
+struct Group {
+    label: Option<String>,
+    active: Option<bool>,
+    users: i64,
+    resolved: bool,
+    first: Option<String>,
+    /// One of them without overrides.
+    plain: Option<String>,
+}
+
+/// A user to compare: whom, with which label, active or not.
+#[derive(sqlx::FromRow)]
+struct Person {
+    user_id: String,
+    label: Option<String>,
+    active: Option<bool>,
+}
+
+async fn users(
+    connection: &mut PgConnection,
+    schema: &Identifier,
+    file: &PolicyFile,
+    now: Timestamp,
+) -> Result<Checked, Fault> {
+    let groups: Vec<Group> = sqlx::query_as(GROUPS).fetch_all(&mut *connection).await?;
+    let mut wrong: Vec<String> = groups
+        .iter()
+        .filter(|group| group.active.is_none() || (group.active == Some(true) && !group.resolved))
+        .map(|group| {
+            let label = group.label.as_deref().unwrap_or("NULL");
+            let first = group.first.as_deref().unwrap_or("NULL");
+            let why =
+                if group.active.is_none() { "are neither active nor inactive" } else { "resolve to no role" };
+            format!("{} user(s) with label `{label}` {why} (first: `{first}`)", group.users)
+        })
+        .collect();
+    let active = groups.iter().filter(|group| group.active == Some(true));
+    let active = active.fold(0_i64, |sum, group| sum.saturating_add(group.users));
+
+    let (overridden, all_overridden) = overridden(connection).await?;
+    let mut overrides = Vec::new();
+    for person in &overridden {
+        let Ok(user) = UserId::parse(&person.user_id) else { continue };
+        let stored = policy_store::list_overrides(connection, schema, &user).await?;
+        overrides.extend(stored.into_iter().map(|stored| stored.entry));
+    }
+    let persons: Vec<Person> = groups
+        .iter()
+        .filter_map(|group| {
+            let user_id = group.plain.clone()?;
+            Some(Person { user_id, label: group.label.clone(), active: group.active })
+        })
+        .chain(overridden)
+        .collect();
+    let compared = persons.len();
+    let index = Index::compile(&with_overrides(&file.policy, overrides)?)?;
+    compare_persons(connection, file, &index, persons, now, &mut wrong).await?;
+    let roles = compare_roles(connection, &index, &mut wrong).await?;
+    let some = if all_overridden > MAX_OVERRIDDEN {
+        format!(" ({MAX_OVERRIDDEN} of {all_overridden} users with overrides)")
+    } else {
+        String::new()
+    };
+    let compared = format!(
+        "{active} active users of {} labels; every permission of {compared} users{some} and {roles} roles",
+        groups.iter().map(|group| &group.label).collect::<BTreeSet<_>>().len()
+    );
+    Ok(Checked::new(Check::Users, compared, wrong))
+}
+
+/// The users with overrides, as the legacy table has them, and how many there are in all.
+async fn overridden(connection: &mut PgConnection) -> Result<(Vec<Person>, usize), Fault> {
+    let mut ids: Vec<String> =
+        sqlx::query_scalar("SELECT DISTINCT user_id FROM user_custom_permissions ORDER BY 1")
+            .fetch_all(&mut *connection)
+            .await?;
+    let all = ids.len();
+    ids.truncate(MAX_OVERRIDDEN);
+    if ids.is_empty() {
+        return Ok((Vec::new(), 0));
+    }
+    // Someone who is not in the legacy table holds no role and is not inactive.
+    let persons = sqlx::query_as(
+        "SELECT w.id AS user_id, u.label, coalesce(u.active, u.user_id IS NULL) AS active \
+         FROM unnest($1::text[]) AS w (id) LEFT JOIN all_users() u ON u.user_id = w.id COLLATE \"C\"",
+    )
+    .bind(ids)
+    .fetch_all(connection)
+    .await?;
+    Ok((persons, all))
+}
+
+fn with_overrides(policy: &Policy, overrides: Vec<Override>) -> Result<Policy, Fault> {
+    Ok(Policy::new(PolicyParts { overrides, ..policy.clone().into_parts() })?)
+}
+
+/// Every permission of every person, both ways.
+async fn compare_persons(
+    connection: &mut PgConnection,
+    file: &PolicyFile,
+    index: &Index,
+    persons: Vec<Person>,
+    now: Timestamp,
+    wrong: &mut Vec<String>,
+) -> Result<(), Fault> {
+    let ids: Vec<&str> = persons.iter().map(|person| person.user_id.as_str()).collect();
+    let answers: Vec<(Vec<String>, bool)> = sqlx::query_as(
+        "SELECT ARRAY(SELECT effective_permissions(w.id, to_timestamp($2::bigint / 1000000) \
+             + ($2 % 1000000) * interval '1 microsecond')), user_is_active(w.id) \
+         FROM unnest($1::text[]) WITH ORDINALITY AS w (id, place) ORDER BY w.place",
+    )
+    .bind(&ids)
+    .bind(now.micros())
+    .fetch_all(connection)
+    .await?;
+    let none = std::collections::BTreeMap::new();
+    let rename = file.source.as_ref().map_or(&none, |source| &source.rename);
+    if answers.len() != persons.len() {
+        wrong.push(format!("SQL answers for {} of {} users", answers.len(), persons.len()));
+    }
+    for (person, (held, is_active)) in persons.iter().zip(answers) {
+        let active = person.active == Some(true);
+        if active != is_active {
+            wrong.push(format!(
+                "user `{}` is {} to SQL",
+                person.user_id,
+                if is_active { "active" } else { "inactive" }
+            ));
+        }
+        let role = person.label.as_deref().and_then(|label| role_of(label, rename, &file.policy));
+        let named: Vec<&str> = role.into_iter().collect();
+        let expected = if active {
+            index.permissions_of(&person.user_id, Roles::Named(&named), now)
+        } else {
+            Vec::new()
+        };
+        differences(&format!("user `{}`", person.user_id), &expected, &held, wrong);
+    }
+    Ok(())
+}
+
+/// Every permission of every role, both ways; returns how many roles there are.
+async fn compare_roles(
+    connection: &mut PgConnection,
+    index: &Index,
+    wrong: &mut Vec<String>,
+) -> Result<usize, Fault> {
+    let stored: Vec<(String, Vec<String>)> = sqlx::query_as(ROLES).fetch_all(connection).await?;
+    for name in index.role_names() {
+        if !stored.iter().any(|(stored, _)| stored == name) {
+            wrong.push(format!("role `{name}` is not stored"));
+        }
+    }
+    for (name, held) in &stored {
+        let expected: Vec<&str> = index.permissions_of_role(name).collect();
+        differences(&format!("role `{name}`"), &expected, held, wrong);
+    }
+    Ok(stored.len())
+}
+
+fn differences(whose: &str, expected: &[&str], held: &[String], wrong: &mut Vec<String>) {
+    let expected: BTreeSet<&str> = expected.iter().copied().collect();
+    let held: BTreeSet<&str> = held.iter().map(String::as_str).collect();
+    let (lacks, has) = (expected.difference(&held).count(), held.difference(&expected).count());
+    if lacks > 0 || has > 0 {
+        let first = expected.symmetric_difference(&held).next().copied().unwrap_or_default();
+        wrong.push(format!(
+            "{whose}: SQL lacks {lacks} and has {has} more of {} permissions (first: `{first}`)",
+            expected.len()
+        ));
+    }
+}
+
+async fn permissions(connection: &mut PgConnection, policy: &Policy) -> Result<Checked, Fault> {
+    let names: Vec<&str> = policy.permissions().iter().map(|entry| entry.name.as_str()).collect();
+    let modules: Vec<&str> = policy.permissions().iter().map(|entry| entry.module.as_str()).collect();
+    let stored: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM permissions").fetch_one(&mut *connection).await?;
+    let mut wrong = Vec::new();
+    if usize::try_from(stored).ok() != Some(names.len()) {
+        wrong.push(format!("{stored} permissions are stored, the policy has {}", names.len()));
+    }
+    let count: BTreeSet<&str> = modules.iter().copied().collect();
+    let compared = format!("{} permissions in {} modules", names.len(), count.len());
+    wrong.extend(both_ways(connection, PERMISSIONS, [&names, &modules], "permission").await?);
+    Ok(Checked::new(Check::Permissions, compared, wrong))
+}
+
+async fn role_mappings(connection: &mut PgConnection, policy: &Policy) -> Result<Checked, Fault> {
+    let mut wrong = Vec::new();
+    let roles: Vec<&str> = policy.roles().iter().map(|role| role.name.as_str()).collect();
+    let grants = policy
+        .roles()
+        .iter()
+        .flat_map(|role| role.grants.iter().map(|grant| (role.name.as_str(), grant.as_str())));
+    let (holders, patterns): (Vec<&str>, Vec<&str>) = grants.unzip();
+    let inherits = policy
+        .roles()
+        .iter()
+        .flat_map(|role| role.inherits.iter().map(|other| (role.name.as_str(), other.as_str())));
+    let (heirs, inherited): (Vec<&str>, Vec<&str>) = inherits.unzip();
+    let aliases = policy
+        .roles()
+        .iter()
+        .flat_map(|role| role.aliases.iter().map(|alias| (role.name.as_str(), alias.as_str())));
+    let (named, aliases): (Vec<&str>, Vec<&str>) = aliases.unzip();
+    let compared = format!(
+        "{} patterns, {} inherited roles and {} aliases of {} roles",
+        patterns.len(),
+        inherited.len(),
+        aliases.len(),
+        roles.len()
+    );
+    wrong.extend(both_ways(connection, ROLE_NAMES, [&roles, &roles], "role").await?);
+    wrong.extend(both_ways(connection, GRANTS, [&holders, &patterns], "pattern of a role").await?);
+    wrong.extend(both_ways(connection, INHERITS, [&heirs, &inherited], "inherited role").await?);
+    wrong.extend(both_ways(connection, ALIASES, [&named, &aliases], "alias").await?);
+    Ok(Checked::new(Check::RoleMappings, compared, wrong))
+}
+
+/// What only one side has of pairs that the policy has and a query finds.
+async fn both_ways(
+    connection: &mut PgConnection,
+    sql: &'static str,
+    [left, right]: [&Vec<&str>; 2],
+    what: &str,
+) -> Result<Vec<String>, Fault> {
+    let rows: Vec<(bool, String, String)> =
+        sqlx::query_as(sql).bind(left).bind(right).fetch_all(connection).await?;
+    Ok(rows
+        .into_iter()
+        .map(|(missing, left, right)| {
+            let state = if missing { "is not stored" } else { "is stored and not in the policy" };
+            if left == right {
+                format!("{what} `{left}` {state}")
+            } else {
+                format!("{what} `{left}`: `{right}` {state}")
+            }
+        })
+        .collect())
+}
+
+const GROUPS: &str = "SELECT u.label, u.active, count(*) AS users, \
+    u.role IS NOT NULL AND (EXISTS (SELECT FROM roles r WHERE r.name = u.role COLLATE \"C\") \
+        OR EXISTS (SELECT FROM role_aliases a WHERE a.alias = u.role COLLATE \"C\")) AS resolved, \
+    min(u.user_id COLLATE \"C\") AS first, \
+    min(u.user_id COLLATE \"C\") FILTER (WHERE NOT EXISTS \
+        (SELECT FROM user_custom_permissions o WHERE o.user_id = u.user_id COLLATE \"C\")) AS plain \
+    FROM all_users() u GROUP BY u.label, u.role, u.active ORDER BY u.label COLLATE \"C\", u.active";
+
+const ROLES: &str = "SELECT r.name, ARRAY(SELECT p.name FROM permissions p \
+        WHERE EXISTS (SELECT FROM unnest(held.patterns) AS g (pattern) WHERE covers(g.pattern, p.name)) ORDER BY p.name) \
+    FROM roles r CROSS JOIN LATERAL (SELECT ARRAY(SELECT DISTINCT g.pattern \
+        FROM held_roles(ARRAY[r.name]) h JOIN role_permissions g ON g.role = h.role) AS patterns) held \
+    ORDER BY r.name";
+
+/// `EXCEPT` both ways between the pairs of `$1` and `$2` and the two named columns of a table.
+macro_rules! both_ways {
+    ($columns:literal, $table:literal) => {
+        concat!(
+            "WITH policy (l, r) AS (SELECT l COLLATE \"C\", r COLLATE \"C\" FROM unnest($1::text[], $2::text[]) AS p (l, r)), \
+             stored (l, r) AS (SELECT ",
+            $columns,
+            " FROM ",
+            $table,
+            ") SELECT true AS missing, l, r FROM (SELECT * FROM policy EXCEPT SELECT * FROM stored) m \
+             UNION ALL SELECT false, l, r FROM (SELECT * FROM stored EXCEPT SELECT * FROM policy) e ORDER BY 2, 3"
+        )
+    };
+}
+const PERMISSIONS: &str = both_ways!("name, module", "permissions");
+const ROLE_NAMES: &str = both_ways!("name, name", "roles");
+const GRANTS: &str = both_ways!("role, pattern", "role_permissions");
+const INHERITS: &str = both_ways!("role, inherits", "role_inherits");
+const ALIASES: &str = both_ways!("role, alias", "role_aliases");
