@@ -12,9 +12,9 @@ static COUNTING: Counting = Counting;
 
 /// Where the payload begins: four bytes of magic, two of version, 32 of hash.
 const HEADER: usize = 38;
-/// The most bytes that reading may hold at one time, for each byte of the bundle. One byte of a bundle can stand for one entry
-/// of a list of roles or overrides, which take some hundred bytes each on the wire side and again as parts.
-const BYTES_PER_BYTE: i64 = 256;
+/// The most bytes that reading may hold at one time, for each byte of the bundle: one byte can stand for an entry of a list,
+/// which takes some tens of bytes as it is read and again as a part of a policy. The inputs below come to 52.
+const BYTES_PER_BYTE: i64 = 64;
 /// What reading may hold for a bundle of no length: the message of the error.
 const BYTES_BASE: i64 = 1_024;
 

@@ -51,7 +51,7 @@ fn check_text(
 }
 
 #[test]
-fn there_are_as_many_cases_as_the_readme_says() {
+fn no_case_file_is_missed() {
     let count: usize = cases::load_all().iter().map(CaseFile::count).sum();
     assert!(count >= 450, "{count} cases were found");
     println!("{count} cases");
