@@ -4,14 +4,20 @@
 //! `pub async fn run(args: Args, context: &Context) -> Result<Exit, HostError>`; then a `mod` line, a variant and an
 //! arm here. What it prints is a serde struct with [`Report`](crate::report::Report), documented in `docs/json.md`.
 
+pub mod audit;
 pub mod bundle;
 pub mod check;
 pub mod completions;
+pub mod database;
 pub mod diff;
 pub mod explain;
+pub mod grant;
 pub mod lint;
 pub mod man;
 pub mod permissions;
+pub mod restore;
+pub mod revoke;
+pub mod rollback;
 pub mod source;
 pub mod who_can;
 
@@ -36,9 +42,20 @@ pub enum Command {
     Diff(diff::Args),
     /// Say what in a policy is probably not meant
     Lint(lint::Args),
+    /// Allow or deny something to one user, on behalf of another
+    Grant(grant::Args),
+    /// Take an override of a user away
+    Revoke(revoke::Args),
+    /// Show what was done, and whether the record of it is whole
+    #[command(subcommand)]
+    Audit(audit::Args),
     /// Write, show or check the policy as the one file that travels
     #[command(subcommand)]
     Bundle(bundle::Args),
+    /// Go back from permissions to roles: back up, park the tables, check the application
+    Rollback(rollback::Args),
+    /// Bring back what a rollback parked, or a backup
+    Restore(restore::Args),
     /// Print what completes this command in a shell
     Completions(completions::Args),
     /// Write the manual pages into a directory
@@ -59,7 +76,12 @@ impl Command {
             Self::WhoCan(args) => who_can::run(args, context).await,
             Self::Diff(args) => diff::run(args, context).await,
             Self::Lint(args) => lint::run(args, context).await,
+            Self::Grant(args) => grant::run(args, context).await,
+            Self::Revoke(args) => revoke::run(args, context).await,
+            Self::Audit(args) => audit::run(args, context).await,
             Self::Bundle(args) => bundle::run(args, context).await,
+            Self::Rollback(args) => rollback::run(args, context).await,
+            Self::Restore(args) => restore::run(args, context).await,
             Self::Completions(args) => completions::run(args, context).await,
             Self::Man(args) => man::run(args, context).await,
         }

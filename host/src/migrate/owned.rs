@@ -8,8 +8,9 @@ use serde::Serialize;
 use sqlx::postgres::types::Oid;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::state::{LEDGER_TABLE, TABLES};
+use super::state::{AUDIT_TABLE, LEDGER_TABLE, TABLES};
 use crate::postgres::Identifier;
+use crate::postgres::schema::{AUDIT_FUNCTIONS, files};
 
 /// The table of the overrides, which hold what was granted since the migration.
 pub const OVERRIDES_TABLE: &str = "user_custom_permissions";
@@ -44,11 +45,6 @@ pub const FUNCTIONS: [(&str, &str); 15] = [
     ("user_is_active", "text"),
     ("user_roles", "text"),
 ];
-
-/// What the audit log consists of. It stays where it is, whatever becomes of the rest.
-const AUDIT_RELATIONS: [&str; 1] = [super::state::AUDIT_TABLE];
-const AUDIT_FUNCTIONS: [&str; 5] =
-    ["audit_append", "audit_chain", "audit_field", "audit_hash", "audit_refuse"];
 
 /// One of our tables.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -169,7 +165,7 @@ async fn find_tables(
 /// Whether the migrations give the table this comment.
 fn is_our_comment(table: &str, comment: &str) -> bool {
     let statement = format!("comment on table {table} is '{}';", comment.replace('\'', "''"));
-    crate::postgres::migration_texts().any(|text| text.contains(&statement))
+    files().any(|file| file.sql.contains(&statement))
 }
 
 async fn find_functions(
@@ -225,7 +221,7 @@ async fn find_others(
     )
     .bind(schema.as_str())
     .bind(ours)
-    .bind(AUDIT_RELATIONS.as_slice())
+    .bind([AUDIT_TABLE].as_slice())
     .bind(AUDIT_FUNCTIONS.as_slice())
     .fetch_all(connection)
     .await

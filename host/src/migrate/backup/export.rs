@@ -12,16 +12,16 @@ use super::{COPY_END, Contents, Part, copy_statement, hex};
 use crate::migrate::owned::Owned;
 use crate::migrate::undo_error::UndoError;
 use crate::postgres::Identifier;
+use crate::postgres::schema::enter;
 
 /// Makes the transaction read and write values and definitions the same way everywhere, with `schema` first on the
 /// search path.
 pub(in crate::migrate) async fn prepare(
     connection: &mut PgConnection,
     schema: &Identifier,
-) -> Result<(), sqlx::Error> {
-    let path = format!("{}, pg_temp", schema.quoted());
+) -> Result<(), UndoError> {
+    enter(connection, schema).await?;
     let settings = [
-        ("search_path", path.as_str()),
         ("datestyle", "ISO, YMD"),
         ("timezone", "UTC"),
         ("intervalstyle", "postgres"),
@@ -33,7 +33,11 @@ pub(in crate::migrate) async fn prepare(
         ("check_function_bodies", "off"),
     ];
     for (name, value) in settings {
-        sqlx::query("SELECT set_config($1, $2, true)").bind(name).bind(value).execute(&mut *connection).await?;
+        sqlx::query("SELECT set_config($1, $2, true)")
+            .bind(name)
+            .bind(value)
+            .execute(&mut *connection)
+            .await?;
     }
     Ok(())
 }
@@ -56,7 +60,8 @@ pub(in crate::migrate) async fn export(
     for table in &owned.tables {
         let columns = columns(connection, table.oid).await?;
         sink.put(copy_statement(table.name, &columns).as_bytes())?;
-        let (rows, bytes, sha256) = rows(connection, owned, table.name, table.oid, &columns, &mut sink).await?;
+        let (rows, bytes, sha256) =
+            rows(connection, owned, table.name, table.oid, &columns, &mut sink).await?;
         sink.put(COPY_END.as_bytes())?;
         parts.push(Part::Rows { table: table.name.to_owned(), columns, rows, bytes, sha256 });
     }

@@ -54,7 +54,14 @@ pub(in crate::migrate) fn write(
     let start = format!("-- {json}\n{preamble}");
 
     let mut digest = Sha256::new().chain_update(start.as_bytes());
-    body.rewind().and_then(|()| copy(body, &mut |chunk| { digest.update(chunk); Ok(()) })).map_err(fail)?;
+    body.rewind()
+        .and_then(|()| {
+            copy(body, &mut |chunk| {
+                digest.update(chunk);
+                Ok(())
+            })
+        })
+        .map_err(fail)?;
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -124,7 +131,11 @@ impl Backup {
         }
         let second_at = file.stream_position().map_err(io)?;
         let mut digest = Sha256::new();
-        copy(&mut file, &mut |chunk| { digest.update(chunk); Ok(()) }).map_err(io)?;
+        copy(&mut file, &mut |chunk| {
+            digest.update(chunk);
+            Ok(())
+        })
+        .map_err(io)?;
         if hex(digest.finalize()) != sha256 {
             return Err(damaged("its hash is not the one in its first line"));
         }
@@ -155,6 +166,12 @@ impl Backup {
     #[must_use]
     pub fn sha256(&self) -> &str {
         &self.sha256
+    }
+
+    /// How many bytes it has.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        content_end(self.content_at, &self.header.content).unwrap_or(u64::MAX)
     }
 
     /// Where it lies.

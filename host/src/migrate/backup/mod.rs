@@ -19,9 +19,9 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use export::{digest, export, prepare};
 pub use file::{Backup, BackupError, BackupErrorKind};
-pub(super) use file::write;
+pub(super) use file::{About, write};
 pub(super) use structure::not_representable;
-pub(super) use trial::try_out;
+pub(super) use trial::{difference, try_out};
 
 /// The version of the format that is written, and the only one that is read.
 pub const FORMAT: u32 = 1;

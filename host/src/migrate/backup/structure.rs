@@ -40,7 +40,7 @@ impl Structure {
 }
 
 /// What belongs to our tables and no statement above would make again.
-pub(super) async fn not_representable(
+pub(in crate::migrate) async fn not_representable(
     connection: &mut PgConnection,
     owned: &Owned,
 ) -> Result<Vec<String>, sqlx::Error> {
@@ -52,11 +52,7 @@ async fn statements(
     owned: &Owned,
     query: &'static str,
 ) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar(query)
-        .bind(owned.table_oids())
-        .bind(owned.function_oids())
-        .fetch_all(connection)
-        .await
+    sqlx::query_scalar(query).bind(owned.table_oids()).bind(owned.function_oids()).fetch_all(connection).await
 }
 
 fn join(statements: &[String]) -> String {

@@ -1,0 +1,194 @@
+//! What a rollback and a restoration stand on: the schema's lock, a connection for the work, and a way to record what was
+//! tried that does not vanish with the work.
+
+use std::time::Duration;
+
+use policy_core::Timestamp;
+use serde_json::Value;
+use sqlx::{Connection, PgConnection};
+
+use super::owned::Owned;
+use super::table_lock::{Mode, lock_tables};
+use super::undo_error::UndoError;
+use crate::postgres::audit::{Entry, Head, Outcome, append};
+use crate::postgres::schema::ensure_audit_log;
+use crate::postgres::{
+    ConnectSettings, DatabaseUrl, Identifier, RetryPolicy, SchemaLock, Server, SessionLimits, connect,
+    retry_when_locked,
+};
+
+/// Where to work, how long to wait, and what time it is.
+#[derive(Clone, Debug)]
+pub struct UndoSettings {
+    /// The database.
+    pub url: DatabaseUrl,
+    /// The schema of our tables.
+    pub schema: Identifier,
+    /// How long one statement waits for a lock before it gives way.
+    pub lock_timeout: Duration,
+    /// How long to wait for another pbac to be done.
+    pub wait: Duration,
+    /// The time that names of schemas and files carry.
+    pub now: Timestamp,
+    /// Do everything and roll it back.
+    pub dry_run: bool,
+}
+
+/// The lock and the connection, from the first look to the last record.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) settings: UndoSettings,
+    pub(super) connection: PgConnection,
+    pub(super) server: i32,
+    lock: SchemaLock,
+    actor: String,
+}
+
+impl Session {
+    /// Connects and takes the lock.
+    pub(super) async fn open(settings: UndoSettings) -> Result<Self, UndoError> {
+        let mut connection = connect(&settings.url, &limits(&settings)).await?;
+        let server = Server::ask(&mut connection).await?.version;
+        let actor = sqlx::query_scalar("SELECT session_user::text").fetch_one(&mut connection).await?;
+        let lock = SchemaLock::acquire(&settings.url, &settings.schema, settings.wait).await?;
+        Ok(Self { settings, connection, server, lock, actor })
+    }
+
+    /// Gives the lock back.
+    pub(super) async fn close(self) -> Result<(), UndoError> {
+        self.connection.close().await?;
+        Ok(self.lock.release().await?)
+    }
+
+    pub(super) async fn begin(&mut self) -> Result<(), sqlx::Error> {
+        sqlx::raw_sql("BEGIN").execute(&mut self.connection).await.map(drop)
+    }
+
+    /// Begins a transaction that holds off everybody who would write to our tables, and is not held off for long.
+    pub(super) async fn begin_shared(&mut self, owned: &Owned) -> Result<(), UndoError> {
+        let Self { connection, settings, .. } = self;
+        let limit = settings.lock_timeout;
+        let locked = retry_when_locked(&RetryPolicy::default(), async || -> Result<(), UndoError> {
+            sqlx::raw_sql("BEGIN").execute(&mut *connection).await?;
+            let locked = lock_tables(connection, owned, Mode::Share, limit).await;
+            if locked.is_err() {
+                sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await?;
+            }
+            Ok(locked?)
+        })
+        .await;
+        locked.map_err(|error| UndoError::from_retry(error, &settings.schema))
+    }
+
+    /// Takes our tables for this transaction alone. Each try that fails gives back what it got.
+    pub(super) async fn lock_exclusive(&mut self, owned: &Owned) -> Result<(), UndoError> {
+        let Self { connection, settings, .. } = self;
+        let limit = settings.lock_timeout;
+        let locked = retry_when_locked(&RetryPolicy::default(), async || -> Result<(), UndoError> {
+            sqlx::raw_sql("SAVEPOINT pbac_lock").execute(&mut *connection).await?;
+            let locked = lock_tables(connection, owned, Mode::AccessExclusive, limit).await;
+            let end = if locked.is_err() {
+                "ROLLBACK TO SAVEPOINT pbac_lock; RELEASE SAVEPOINT pbac_lock"
+            } else {
+                "RELEASE SAVEPOINT pbac_lock"
+            };
+            sqlx::raw_sql(end).execute(&mut *connection).await?;
+            Ok(locked?)
+        })
+        .await;
+        locked.map_err(|error| UndoError::from_retry(error, &settings.schema))
+    }
+
+    /// Ends the transaction: commits it with its audit record, or rolls it back where this is a dry run.
+    pub(super) async fn commit(&mut self, action: &str, details: Value) -> Result<Option<Head>, UndoError> {
+        if self.settings.dry_run {
+            self.roll_back().await;
+            return Ok(None);
+        }
+        // Whoever ended our lock's connection may have started another pbac on the schema.
+        self.lock.check().await?;
+        let entry = entry(&self.actor, action, &self.settings.schema, Outcome::Succeeded, details);
+        let head = append(&mut self.connection, &self.settings.schema, &entry).await?;
+        sqlx::raw_sql("COMMIT").execute(&mut self.connection).await?;
+        Ok(Some(head))
+    }
+
+    /// Rolls the transaction back; a connection that is gone has done so.
+    pub(super) async fn roll_back(&mut self) {
+        let _ = sqlx::raw_sql("ROLLBACK").execute(&mut self.connection).await;
+    }
+
+    /// Makes the audit log where it is missing. One that is there is taken as it is: a way back that asks for more would
+    /// be none in an emergency.
+    pub(super) async fn ensure_audit(&mut self) -> Result<(), UndoError> {
+        if self.settings.dry_run || self.has_audit().await? {
+            return Ok(());
+        }
+        self.begin().await?;
+        let made = ensure_audit_log(&mut self.connection, &self.settings.schema, &self.actor).await;
+        let end = if made.is_ok() { "COMMIT" } else { "ROLLBACK" };
+        sqlx::raw_sql(end).execute(&mut self.connection).await?;
+        made?;
+        Ok(())
+    }
+
+    pub(super) async fn has_audit(&mut self) -> Result<bool, sqlx::Error> {
+        sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+             WHERE n.nspname = $1 AND c.relname = $2)",
+        )
+        .bind(self.settings.schema.as_str())
+        .bind(super::state::AUDIT_TABLE)
+        .fetch_one(&mut self.connection)
+        .await
+    }
+
+    /// Records something on a connection of its own, so that it stays whatever becomes of the work. Nothing in a dry run.
+    pub(super) async fn record(
+        &self,
+        action: &str,
+        outcome: Outcome,
+        details: Value,
+    ) -> Result<Option<Head>, UndoError> {
+        if self.settings.dry_run {
+            return Ok(None);
+        }
+        let mut connection = connect(&self.settings.url, &limits(&self.settings)).await?;
+        let entry = entry(&self.actor, action, &self.settings.schema, outcome, details);
+        let head = append(&mut connection, &self.settings.schema, &entry).await?;
+        connection.close().await?;
+        Ok(Some(head))
+    }
+
+    /// Rolls back and records why. The reason counts more than a record that cannot be written.
+    pub(super) async fn fail(&mut self, action: &str, error: UndoError) -> UndoError {
+        self.roll_back().await;
+        let outcome = if error.is_refusal() { Outcome::Refused } else { Outcome::Failed };
+        if matches!(self.has_audit().await, Ok(true)) {
+            let details = serde_json::json!({ "error": error.to_string() });
+            let _ = self.record(action, outcome, details).await;
+        }
+        error
+    }
+}
+
+/// No statement waits for a lock for longer than was asked for; how long one works is its own business.
+fn limits(settings: &UndoSettings) -> ConnectSettings {
+    ConnectSettings {
+        limits: SessionLimits {
+            statement_timeout: Some(Duration::ZERO),
+            lock_timeout: Some(settings.lock_timeout),
+        },
+        ..ConnectSettings::default()
+    }
+}
+
+fn entry<'a>(
+    actor: &'a str,
+    action: &'a str,
+    schema: &'a Identifier,
+    outcome: Outcome,
+    details: Value,
+) -> Entry<'a> {
+    Entry { actor, action, subject: schema.as_str(), outcome, details }
+}
