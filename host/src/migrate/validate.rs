@@ -35,6 +35,8 @@ pub enum Check {
     Files,
     /// The stored policy is the one that the ledger records.
     Ledger,
+    /// Every legacy label stands for a role, every user has one, and it is known who is active.
+    Labels,
 }
 
 impl Check {
@@ -48,6 +50,7 @@ impl Check {
             Self::Tables => "tables",
             Self::Files => "files",
             Self::Ledger => "ledger",
+            Self::Labels => "labels",
         }
     }
 }
