@@ -71,7 +71,8 @@ impl<'r> Known<'r> {
     }
 
     fn check(&self, reader: &mut Reader<'_>, text: &str, place: Range<usize>) {
-        if self.names.contains(text) {
+        // Without the list, that it is missing is the fault.
+        if self.names.is_empty() || self.names.contains(text) {
             return;
         }
         let hint = reader.did_you_mean(text, self.names.iter().copied());

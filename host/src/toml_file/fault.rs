@@ -51,7 +51,7 @@ impl fmt::Display for Fault {
         let number = line.to_string();
         let gutter = " ".repeat(number.len());
         writeln!(f, "{file}:{line}:{column}: {message}")?;
-        writeln!(f, "{number} | {quote}")?;
+        writeln!(f, "{}", format_args!("{number} | {quote}").to_string().trim_end())?;
         write!(f, "{gutter} | {marker}")
     }
 }

@@ -16,27 +16,36 @@ pub(super) fn parse<'t>(text: &'t str, faults: &mut Faults) -> Option<Spanned<De
         Ok(document) => return Some(document),
         Err(error) => error,
     };
-    let errors =
+    let mut errors =
         if text.len() <= MAX_RECOVERED_BYTES { DeTable::parse_recoverable(text).1 } else { vec![first] };
-    let mut last_line_end = None;
+    let place = |error: &Error| error.span().unwrap_or(text.len()..text.len());
+    errors.sort_by_key(|error| place(error).start);
+    let mut line_end = None;
     for error in errors {
-        let place = error.span().unwrap_or(text.len()..text.len());
+        let place = place(&error);
         // What follows on the same line is most often a consequence.
-        if last_line_end.is_some_and(|end| place.start <= end) {
+        if line_end.is_some_and(|end| place.start <= end) {
             continue;
         }
         let rest = text.get(place.start..).unwrap_or_default();
-        let line_end = rest.find('\n').map_or(text.len(), |length| place.start.saturating_add(length));
-        last_line_end = Some(line_end);
+        line_end = Some(rest.find('\n').map_or(text.len(), |length| place.start.saturating_add(length)));
         faults.add(place.clone(), message(&error, text.get(place).unwrap_or_default()));
+        // A bracket that is not closed makes every line after it look wrong.
+        if ["array", "inline table", "unclosed"].iter().any(|word| error.message().contains(word)) {
+            break;
+        }
     }
     None
 }
 
+/// The parser's words, and what they do not say: what to do.
 fn message(error: &Error, quoted: &str) -> String {
-    if error.message() == "duplicate key" {
-        return format!("`{}` is there twice; keep one of the two", printable(quoted));
+    let said = error.message();
+    if said == "duplicate key" {
+        format!("`{}` is there twice; keep one of the two", printable(quoted))
+    } else if said.starts_with("missing comma between array elements") {
+        "this is not TOML: a `,` is missing before it, or a `]` at the end of the list".to_owned()
+    } else {
+        format!("this is not TOML: {}", said.trim_end_matches('.'))
     }
-    let text = error.message();
-    format!("{}; this is not TOML", text.trim_end_matches('.'))
 }

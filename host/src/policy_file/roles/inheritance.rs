@@ -58,7 +58,13 @@ fn known_edges(
                         role: entry.role.name.clone(),
                         inherits: inherited.clone(),
                     };
-                    reader.fault(place.clone(), format_args!("{error}{}", hint.unwrap_or_default()));
+                    reader.fault(
+                        place.clone(),
+                        format_args!(
+                            "{error}{}",
+                            hint.unwrap_or_else(|| "; define it, or take it out".to_owned())
+                        ),
+                    );
                 }
             }
         }
