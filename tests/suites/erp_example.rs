@@ -266,3 +266,82 @@ fn holds(policy: &Policy, role: &Role, wanted: &Pattern) -> bool {
     });
     own || role.inherits.iter().any(|name| holds(policy, policy.role(name.as_str()).unwrap(), wanted))
 }
+
+mod legacy_database {
+    use super::*;
+    use pbac_tests::database::TestDatabase;
+    use sqlx::{AssertSqlSafe, PgConnection};
+
+    async fn generate(users: Option<u32>, seed: Option<u32>) -> (TestDatabase, PgConnection) {
+        let database = TestDatabase::create().await;
+        let mut connection = database.connect().await;
+        for (name, value) in [("erp.users", users), ("erp.seed", seed)] {
+            let Some(value) = value else { continue };
+            sqlx::query("SELECT set_config($1, $2, false)")
+                .bind(name)
+                .bind(value.to_string())
+                .execute(&mut connection)
+                .await
+                .unwrap();
+        }
+        let sql = std::fs::read_to_string(example("legacy.sql")).unwrap();
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+        (database, connection)
+    }
+
+    async fn one<T>(connection: &mut PgConnection, sql: &'static str) -> T
+    where
+        T: Send + Unpin + sqlx::Type<sqlx::Postgres> + for<'r> sqlx::Decode<'r, sqlx::Postgres>,
+    {
+        sqlx::query_scalar(sql).fetch_one(connection).await.unwrap()
+    }
+
+    const DIGEST: &str = "SELECT md5(string_agg(u::text, '' ORDER BY id)) FROM public.users AS u";
+
+    #[tokio::test]
+    async fn has_ten_thousand_synthetic_users_in_every_role() {
+        let (_database, mut connection) = generate(None, None).await;
+        let c = &mut connection;
+        assert_eq!(one::<i64>(c, "SELECT count(*) FROM public.users").await, 10_000);
+        assert_eq!(one::<i64>(c, "SELECT count(DISTINCT role) FROM public.users WHERE is_active").await, 22);
+        let labels: Vec<String> = sqlx::query_scalar(
+            "SELECT enumlabel::text FROM pg_enum WHERE enumtypid = 'public.userrole'::regtype ORDER BY enumsortorder",
+        )
+        .fetch_all(&mut *c)
+        .await
+        .unwrap();
+        assert_eq!(labels, ROLES.split_whitespace().collect::<Vec<_>>());
+        let inactive: i64 = one(c, "SELECT count(*) FROM public.users WHERE NOT is_active").await;
+        let unknown: i64 = one(c, "SELECT count(*) FROM public.users WHERE is_active IS NULL").await;
+        assert!((200..800).contains(&inactive) && (100..400).contains(&unknown), "{inactive}, {unknown}");
+        let admin = "SELECT role::text FROM public.users WHERE username = 'admin' AND is_active";
+        assert_eq!(one::<String>(c, admin).await, "SUPERADMIN");
+        let real = "SELECT count(*) FROM public.users WHERE email NOT LIKE '%@example.com'
+            OR hashed_password <> 'no password: synthetic user'";
+        assert_eq!(one::<i64>(c, real).await, 0);
+        assert!(one::<i64>(c, "SELECT count(*) FROM public.purchase_orders").await > 1_000);
+    }
+
+    #[tokio::test]
+    async fn is_the_same_for_the_same_seed_and_another_for_another() {
+        let mut digests = Vec::new();
+        for (users, seed) in [(500, None), (500, Some(1)), (500, Some(2)), (22, Some(1)), (0, None)] {
+            let (_database, mut connection) = generate(Some(users), seed).await;
+            assert_eq!(
+                one::<i64>(&mut connection, "SELECT count(*) FROM public.users").await,
+                i64::from(users)
+            );
+            if users >= 22 {
+                let roles: i64 = one(&mut connection, "SELECT count(DISTINCT role) FROM public.users").await;
+                assert_eq!(roles, 22);
+                digests.push(one::<String>(&mut connection, DIGEST).await);
+            }
+            // A new user gets a free id.
+            let next = "INSERT INTO public.users (username, email, hashed_password, full_name, role)
+                VALUES ('new', 'new@example.com', 'no password: synthetic user', 'New', 'SECURITY') RETURNING id";
+            assert!(one::<i32>(&mut connection, next).await > users as i32);
+        }
+        assert_eq!(digests[0], digests[1]);
+        assert_ne!(digests[1], digests[2]);
+    }
+}
