@@ -5,6 +5,7 @@ pub mod command;
 pub mod config;
 pub mod context;
 pub mod delegation;
+pub mod demo;
 pub mod endpoints;
 pub mod error;
 pub mod exit;

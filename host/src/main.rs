@@ -76,12 +76,12 @@ fn answer_usage(error: &clap::Error) -> Exit {
         let _ = error.print();
     } else {
         let text = error.render().to_string();
-        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let first = lines.next().unwrap_or_default();
-        let message = first.strip_prefix("error: ").unwrap_or(first);
-        let mut error = HostError::usage(message);
-        if let Some(usage) = lines.find(|line| line.starts_with("Usage: ")) {
-            error = error.help(usage);
+        let (what, usage) = text.split_once("Usage: ").unwrap_or((&text, ""));
+        let what: Vec<&str> = what.split_whitespace().collect();
+        let what = what.join(" ");
+        let mut error = HostError::usage(what.strip_prefix("error: ").unwrap_or(&what));
+        if let Some(usage) = usage.lines().next().filter(|usage| !usage.is_empty()) {
+            error = error.help(format_args!("usage: {usage}"));
         }
         Output::new(&pbac::cli::Global { json: true, ..Default::default() }).error(&error);
     }

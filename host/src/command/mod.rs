@@ -9,16 +9,21 @@ pub mod bundle;
 pub mod check;
 pub mod completions;
 pub mod database;
+pub mod demo;
 pub mod diff;
 pub mod explain;
 pub mod grant;
 pub mod lint;
 pub mod man;
+pub mod migrate;
 pub mod permissions;
+pub mod plan;
 pub mod restore;
 pub mod revoke;
 pub mod rollback;
 pub mod source;
+pub mod status;
+pub mod validate;
 pub mod who_can;
 
 use clap::Subcommand;
@@ -30,6 +35,14 @@ use crate::exit::Exit;
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Show what a migration would do, and change nothing
+    Plan(plan::Args),
+    /// Put the policy in force: everything or nothing
+    Migrate(migrate::Args),
+    /// Compute whether the database answers as the policy says
+    Validate(validate::Args),
+    /// Show what is there
+    Status(status::Args),
     /// Say whether a user may do something now: status 0 allowed, 3 denied
     Check(check::Args),
     /// Say why: the rule that decided, what it shadowed, what has expired, what nearly matched
@@ -56,6 +69,8 @@ pub enum Command {
     Rollback(rollback::Args),
     /// Bring back what a rollback parked, or a backup
     Restore(restore::Args),
+    /// Watch the whole job on a private throwaway database
+    Demo(demo::Args),
     /// Print what completes this command in a shell
     Completions(completions::Args),
     /// Write the manual pages into a directory
@@ -70,6 +85,10 @@ impl Command {
     /// What the subcommand says.
     pub async fn run(self, context: &Context) -> Result<Exit, HostError> {
         match self {
+            Self::Plan(args) => plan::run(args, context).await,
+            Self::Migrate(args) => migrate::run(args, context).await,
+            Self::Validate(args) => validate::run(args, context).await,
+            Self::Status(args) => status::run(args, context).await,
             Self::Check(args) => check::run(args, context).await,
             Self::Explain(args) => explain::run(args, context).await,
             Self::Permissions(args) => permissions::run(args, context).await,
@@ -82,6 +101,7 @@ impl Command {
             Self::Bundle(args) => bundle::run(args, context).await,
             Self::Rollback(args) => rollback::run(args, context).await,
             Self::Restore(args) => restore::run(args, context).await,
+            Self::Demo(args) => demo::run(args, context).await,
             Self::Completions(args) => completions::run(args, context).await,
             Self::Man(args) => man::run(args, context).await,
         }

@@ -49,10 +49,9 @@ impl Origin {
     /// # Errors
     ///
     /// When it cannot be reached or read, or is no policy.
-    pub async fn load(&self, _context: &Context) -> Result<Policy, HostError> {
+    pub async fn load(&self, context: &Context) -> Result<Policy, HostError> {
         match self {
-            Self::Database => Err(HostError::usage("the live database cannot be asked yet")
-                .help("name a policy file or a bundle")),
+            Self::Database => super::database::load_policy(context).await,
             Self::PolicyFile(path) => load_policy_file(path),
             Self::Bundle(path) => load_bundle(path),
             Self::File(path) if is_bundle(path)? => load_bundle(path),
@@ -73,7 +72,7 @@ impl fmt::Display for Origin {
 }
 
 fn load_policy_file(path: &Path) -> Result<Policy, HostError> {
-    policy_file::load(path).map(|file| file.policy).map_err(HostError::failed)
+    Ok(policy_file::load(path)?.policy)
 }
 
 fn load_bundle(path: &Path) -> Result<Policy, HostError> {

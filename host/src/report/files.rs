@@ -1,7 +1,8 @@
 //! Files as the command line reads and writes them: bounded, named in every error, never half written.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{Error, ErrorKind, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::error::HostError;
@@ -58,12 +59,18 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), HostError> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let mut file = tempfile::NamedTempFile::new_in(directory).map_err(fail)?;
+    let mut file =
+        tempfile::Builder::new().permissions(mode_of(path)).tempfile_in(directory).map_err(fail)?;
     file.write_all(bytes).map_err(fail)?;
     file.as_file().sync_all().map_err(fail)?;
     file.persist(path).map_err(|error| fail(error.error))?;
     // The rename itself is on disk only when the directory is.
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(fail)
+}
+
+/// The mode of the file that is there, or else that of any new file, which the umask narrows.
+fn mode_of(path: &Path) -> Permissions {
+    std::fs::metadata(path).map_or_else(|_| Permissions::from_mode(0o666), |data| data.permissions())
 }
 
 /// The line and column, both from 1 and the column in characters, of the byte at `offset`.
@@ -96,7 +103,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("f");
         write_whole(&path, b"one").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
         write_whole(&path, b"two").unwrap();
+        assert_eq!(mode_of(&path).mode() & 0o777, 0o640);
         assert_eq!(std::fs::read(&path).unwrap(), b"two");
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
         assert!(write_whole(directory.path(), b"x").is_err());
