@@ -237,6 +237,9 @@ fn assert_sound(file: &PolicyFile, case: u32) {
 fn mutate(text: &str, random: &mut fastrand::Rng) -> String {
     let mut lines: Vec<String> = text.split('\n').map(str::to_owned).collect();
     for _ in 0..random.usize(1..=3) {
+        if lines.is_empty() {
+            lines.push(String::new());
+        }
         let at = random.usize(..lines.len());
         match random.u8(..8) {
             0 => drop(lines.remove(at)),
