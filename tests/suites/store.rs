@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use pbac::error::HostError;
+use pbac::exit::Exit;
 use pbac::policy_file::{NullActive, PolicyFile, Source, SourceKind};
 use pbac::postgres::audit::{self, Entry, FaultKind, Head, Outcome};
 use pbac::postgres::ledger::{PolicyRun, record_policy, source_from_json};
@@ -321,6 +323,19 @@ mod audit_chain {
             assert_eq!((fault.seq, fault.kind), (seq, kind), "{sql}");
             assert_eq!(found.rows, u64::try_from(seq).unwrap() - 1, "{sql}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_append_that_waits_in_vain_is_busy() {
+        let (database, mut connection, _) = filled(1).await;
+        let mut first = connection.begin().await.unwrap();
+        audit::append(&mut first, &name(), &entry("first")).await.unwrap();
+        let mut second = database.connect().await;
+        run(&mut second, "set lock_timeout = '50ms'").await.unwrap();
+        let error = audit::append(&mut second, &name(), &entry("second")).await.unwrap_err();
+        assert_eq!(HostError::from(error).exit(), Exit::Busy);
+        first.commit().await.unwrap();
+        assert_eq!(audit::append(&mut second, &name(), &entry("second")).await.unwrap().seq, 4);
     }
 
     #[tokio::test]

@@ -15,7 +15,8 @@ use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::identifier::Identifier;
 use super::moment::Moment;
-use super::schema::Hex;
+use super::retry::{LOCK_NOT_AVAILABLE, SqlState};
+use super::schema::{BUSY_HELP, Hex};
 use crate::error::HostError;
 use crate::exit::Exit;
 use crate::report::time::serialize_moment;
@@ -290,9 +291,21 @@ pub enum AuditError {
     Damaged(&'static str),
 }
 
+impl SqlState for AuditError {
+    fn sql_state(&self) -> Option<String> {
+        match self {
+            Self::Server(error) => error.sql_state(),
+            Self::Damaged(_) => None,
+        }
+    }
+}
+
 impl From<AuditError> for HostError {
     fn from(error: AuditError) -> Self {
         match &error {
+            AuditError::Server(_) if error.sql_state().as_deref() == Some(LOCK_NOT_AVAILABLE) => {
+                Self::new(Exit::Busy, error).help(BUSY_HELP)
+            }
             AuditError::Server(_) => Self::failed(error)
                 .help("check that the schema is migrated and owned by the user that connects"),
             AuditError::Damaged(_) => Self::new(Exit::Mismatch, error).help("find out who changed the table"),

@@ -10,7 +10,8 @@ pub use write::{TableCounts, WriteCounts, write};
 
 use policy_core::PolicyError;
 
-use super::schema::SchemaError;
+use super::retry::{LOCK_NOT_AVAILABLE, SqlState};
+use super::schema::{BUSY_HELP, SchemaError};
 use crate::error::HostError;
 use crate::exit::Exit;
 
@@ -37,12 +38,25 @@ pub enum StoreError {
     Server(#[from] sqlx::Error),
 }
 
+impl SqlState for StoreError {
+    fn sql_state(&self) -> Option<String> {
+        match self {
+            Self::Server(error) => error.sql_state(),
+            Self::Schema(error) => error.sql_state(),
+            Self::Damaged { .. } | Self::Policy(_) => None,
+        }
+    }
+}
+
 impl From<StoreError> for HostError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Schema(error) => error.into(),
             StoreError::Damaged { .. } | StoreError::Policy(_) => Self::new(Exit::Mismatch, error)
                 .help("find out who changed the tables, then run `pbac migrate` again"),
+            StoreError::Server(_) if error.sql_state().as_deref() == Some(LOCK_NOT_AVAILABLE) => {
+                Self::new(Exit::Busy, error).help(BUSY_HELP)
+            }
             StoreError::Server(_) => {
                 Self::failed(error).help("check that the schema is migrated and that this user may use it")
             }

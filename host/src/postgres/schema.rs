@@ -12,6 +12,7 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
 use super::audit::{self, AuditError, Entry, Outcome};
 use super::identifier::Identifier;
+use super::retry::{LOCK_NOT_AVAILABLE, SqlState};
 use crate::error::HostError;
 use crate::exit::Exit;
 
@@ -242,8 +243,21 @@ pub enum SchemaError {
     Server(#[from] sqlx::Error),
 }
 
+impl SqlState for SchemaError {
+    fn sql_state(&self) -> Option<String> {
+        match self {
+            Self::Statement { error, .. } | Self::Server(error) => error.sql_state(),
+            Self::Audit(error) => error.sql_state(),
+            _ => None,
+        }
+    }
+}
+
 impl From<SchemaError> for HostError {
     fn from(error: SchemaError) -> Self {
+        if error.sql_state().as_deref() == Some(LOCK_NOT_AVAILABLE) {
+            return Self::new(Exit::Busy, error).help(BUSY_HELP);
+        }
         let (exit, help) = match &error {
             SchemaError::Changed { .. } => (
                 Exit::Mismatch,
@@ -266,6 +280,9 @@ impl From<SchemaError> for HostError {
 
 /// The version that is recorded beside everything this binary writes.
 pub(crate) const TOOL_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What to do when a lock was waited for in vain.
+pub(crate) const BUSY_HELP: &str = "somebody else holds a lock on these tables; try again when they are done";
 
 /// Bytes as hexadecimal digits.
 pub(crate) struct Hex<'a>(pub(crate) &'a [u8]);
