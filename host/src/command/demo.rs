@@ -1,5 +1,6 @@
 //! `pbac demo`: the whole job on a private throwaway database.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -7,9 +8,10 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::demo::{Cast, LegacySize, Performed, Stage, open, script};
+use crate::demo::{Cast, LegacySize, Performed, Stage, files, open, script};
 use crate::error::HostError;
 use crate::exit::Exit;
+use crate::policy_file;
 use crate::postgres::{Cluster, ClusterOptions, Identifier};
 use crate::report::{Report, style};
 
@@ -91,6 +93,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, HostError> {
         legacy.users, legacy.roles, legacy.inactive, legacy.unsaid
     ))?;
 
+    say(&catalog()?)?;
+
     let coloured = !context.output.is_json() && std::io::stdout().is_terminal();
     let stage = Stage::set(directory.path(), url.clone(), coloured)?;
     let mut steps = Vec::new();
@@ -103,6 +107,29 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, HostError> {
     let summary = Summary { legacy, steps, milliseconds: began.elapsed().as_millis(), kept };
     context.output.show(&summary)?;
     Ok(Exit::Done)
+}
+
+/// The policy that will be put in force, module by module.
+fn catalog() -> Result<String, HostError> {
+    let began = Instant::now();
+    let policy = policy_file::parse(files::POLICY, "policy.toml")?.policy;
+    let mut modules: BTreeMap<&str, usize> = BTreeMap::new();
+    for entry in policy.permissions() {
+        let count = modules.entry(entry.module.as_str()).or_default();
+        *count = count.saturating_add(1);
+    }
+    let counts: Vec<String> = modules.iter().map(|(module, count)| format!("{module} {count}")).collect();
+    let mut text =
+        heading("A policy file", "every name, pattern, inheritance and limit was checked before use", began);
+    text.push_str(&format!(
+        "    {} permissions in {} modules: {}\n    {} roles, {} conflicts between duties\n",
+        policy.permissions().len(),
+        modules.len(),
+        counts.join(", "),
+        policy.roles().len(),
+        policy.conflicts().len()
+    ));
+    Ok(text)
 }
 
 fn keep(cluster: Cluster, directory: tempfile::TempDir, database_url: String) -> Result<Kept, HostError> {
