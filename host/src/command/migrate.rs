@@ -4,6 +4,7 @@ use super::plan::{WantedArgs, findings, target};
 use crate::context::Context;
 use crate::error::HostError;
 use crate::exit::Exit;
+use crate::legacy::{Finding, FindingCode};
 use crate::migrate::apply::{Ending, Manner, Migration, migrate};
 use crate::migrate::step::Step;
 use crate::report::{Report, Table, printable, style};
@@ -48,7 +49,18 @@ impl Report for Migration {
     fn people(&self) -> String {
         let name = printable(&self.policy.name);
         let mut text = String::new();
-        findings(&self.findings, &mut text);
+        // What is odd in the policy itself is the same every time; `pbac plan` and `pbac lint` list it.
+        let odd = |finding: &&Finding| matches!(finding.code, FindingCode::Lint | FindingCode::Conflict);
+        let about_data: Vec<Finding> =
+            self.findings.iter().filter(|finding| !odd(finding)).cloned().collect();
+        findings(&about_data, &mut text);
+        let oddities = self.findings.iter().filter(odd).count();
+        if oddities > 0 {
+            let note = style::caution("note:");
+            text.push_str(&format!(
+                "{note} {oddities} things in the policy are worth a look, see `pbac plan`\n"
+            ));
+        }
         if self.ending == Ending::Unchanged {
             let nothing = style::good("Nothing changed:");
             text.push_str(&format!("{nothing} policy `{name}` is in force in `{}` already\n", self.schema));

@@ -214,8 +214,9 @@ impl Job<'_> {
         if result.is_ok() && !self.manner.dry_run {
             self.clock.begin(Step::Commit);
             self.connection.execute("COMMIT").await?;
-        } else {
-            self.connection.execute("ROLLBACK").await?;
+        } else if let Err(error) = self.connection.execute("ROLLBACK").await {
+            // Where a step failed, its own error says why; the server rolls back when the connection is gone.
+            return result.and(Err(error.into()));
         }
         result
     }

@@ -357,11 +357,14 @@ const GROUPS: &str = "SELECT u.label, u.active, count(*) AS users, \
         (SELECT FROM user_custom_permissions o WHERE o.user_id = u.user_id COLLATE \"C\")) AS plain \
     FROM all_users() u GROUP BY u.label, u.role, u.active ORDER BY u.label COLLATE \"C\", u.active";
 
-const ROLES: &str = "SELECT r.name, ARRAY(SELECT p.name FROM permissions p \
-        WHERE EXISTS (SELECT FROM unnest(held.patterns) AS g (pattern) WHERE covers(g.pattern, p.name)) ORDER BY p.name) \
-    FROM roles r CROSS JOIN LATERAL (SELECT ARRAY(SELECT DISTINCT g.pattern \
-        FROM held_roles(ARRAY[r.name]) h JOIN role_permissions g ON g.role = h.role) AS patterns) held \
-    ORDER BY r.name";
+/// Each distinct pattern is matched once against the catalog, whoever holds it.
+const ROLES: &str = "WITH held AS MATERIALIZED \
+        (SELECT r.name AS role, h.role AS holder FROM roles r CROSS JOIN LATERAL held_roles(ARRAY[r.name]) h), \
+    covered AS MATERIALIZED (SELECT d.pattern, p.name FROM (SELECT DISTINCT pattern FROM role_permissions) d \
+        JOIN permissions p ON covers(d.pattern, p.name)) \
+    SELECT r.name, ARRAY(SELECT DISTINCT c.name FROM held h JOIN role_permissions g ON g.role = h.holder \
+        JOIN covered c ON c.pattern = g.pattern WHERE h.role = r.name) \
+    FROM roles r ORDER BY r.name";
 
 /// `EXCEPT` both ways between the pairs of `$1` and `$2` and the two named columns of a table.
 macro_rules! both_ways {
