@@ -1,6 +1,7 @@
 //! What the suites share: the oracle that every way to evaluate is held to, worlds in plain strings, their generator, and
 //! the cases that are kept as data.
 
+pub mod binary;
 pub mod cases;
 pub mod convert;
 pub mod counting;

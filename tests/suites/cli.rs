@@ -1,0 +1,134 @@
+//! The command line's contract: `tests/cli/<command>/<case>.toml` with arguments, standard output, standard error and
+//! status. `TRYCMD=overwrite` writes what is printed now into the cases; read the difference before keeping it.
+
+use std::io::Read;
+use std::process::{Command, Stdio};
+
+use pbac_tests::binary;
+
+/// Variables that would change an answer.
+const VARIABLES: [&str; 9] = [
+    "DATABASE_URL",
+    "PBAC_DATABASE_URL",
+    "PBAC_CONFIG",
+    "PBAC_ENDPOINTS",
+    "PBAC_LOCK_TIMEOUT_MS",
+    "PBAC_POLICY",
+    "PBAC_SCHEMA",
+    "CLICOLOR_FORCE",
+    "NO_COLOR",
+];
+
+#[test]
+fn arguments_output_and_status_are_as_recorded() {
+    let cases = trycmd::TestCases::new();
+    cases.register_bin("pbac", binary::pbac()).default_bin_path(binary::pbac());
+    for name in VARIABLES {
+        // Empty counts as not set.
+        cases.env(name, "");
+    }
+    cases.case("cli/*/*.toml");
+}
+
+/// The command in the directory of the fixtures, without variables that would change an answer.
+fn pbac(arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary::pbac());
+    command.args(arguments).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/cli/fixtures/shop"));
+    for name in VARIABLES {
+        command.env_remove(name);
+    }
+    command
+}
+
+const ALLOWED: [&str; 6] = ["check", "42", "po.view", "--policy=policy.toml", "--role", "PURCHASING"];
+
+#[test]
+fn colours_are_for_terminals_and_for_who_asks_for_them() {
+    let shown = |variables: &[(&str, &str)], more: &[&str]| {
+        let mut command = pbac(&ALLOWED);
+        command.args(more).envs(variables.iter().copied());
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    assert!(!shown(&[], &[]).contains('\u{1b}'));
+    let forced = [("CLICOLOR_FORCE", "1")];
+    assert!(shown(&forced, &[]).contains("\u{1b}[1m\u{1b}[32mallow"), "{:?}", shown(&forced, &[]));
+    assert!(!shown(&forced, &["--no-color"]).contains('\u{1b}'));
+    assert!(!shown(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], &[]).contains('\u{1b}'));
+    assert!(!shown(&forced, &["--json"]).contains('\u{1b}'));
+}
+
+#[test]
+fn a_user_id_cannot_forge_an_answer() {
+    let output =
+        pbac(&["check", "a\u{1b}[2Jb\n", "po.view", "--policy=policy.toml", "--role", "PURCHASING"]).output();
+    let line = String::from_utf8(output.unwrap().stdout).unwrap();
+    assert_eq!(line, "allow `a\\u{1b}[2Jb\\n` `po.view`: role `PURCHASING` holds `po.view`\n");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    for arguments in [&["completions", "zsh"][..], &["--help"], &ALLOWED] {
+        let mut child = pbac(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let mut errors = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        let status = child.wait().unwrap();
+        assert_eq!((status.code(), errors.as_str()), (Some(0), ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_a_failure() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = pbac(&ALLOWED).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        errors.starts_with("pbac: cannot write to standard output: no storage space\n  help: "),
+        "{errors}"
+    );
+}
+
+#[test]
+fn a_bundle_is_replaced_whole_or_not_at_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let bundle = directory.path().join("shop.pbac");
+    let build = |policy: &str| {
+        let arguments = ["bundle", "build", "--policy", policy, "--output", bundle.to_str().unwrap()];
+        pbac(&arguments).output().unwrap().status.code()
+    };
+    assert_eq!(build("policy.toml"), Some(0));
+    let first = std::fs::read(&bundle).unwrap();
+    assert_eq!(build("broken.toml"), Some(1));
+    assert_eq!(std::fs::read(&bundle).unwrap(), first);
+    assert_eq!(build("new.toml"), Some(0));
+    assert_ne!(std::fs::read(&bundle).unwrap(), first);
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "no temporary file stays");
+}
+
+#[test]
+fn every_subcommand_has_a_manual_page_and_completions() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = pbac(&["man", directory.path().to_str().unwrap()]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let completions = pbac(&["completions", "bash"]).output().unwrap();
+    let completions = String::from_utf8(completions.stdout).unwrap();
+    let help = pbac(&["--help"]).output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let listed =
+        help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let mut count = 0;
+    for name in listed.filter_map(|line| line.strip_prefix("  ")?.split(' ').find(|word| !word.is_empty())) {
+        // Lines that go on with the help of the one before begin with more blanks and are found by no page.
+        if name == "help" || !help.contains(&format!("\n  {name}  ")) {
+            continue;
+        }
+        count += 1;
+        let page = directory.path().join(format!("pbac-{name}.1"));
+        let text =
+            std::fs::read_to_string(&page).unwrap_or_else(|error| panic!("{}: {error}", page.display()));
+        assert!(text.contains(".SH SYNOPSIS"), "{name}");
+        assert!(completions.contains(&format!("pbac,{name})")), "{name}");
+    }
+    assert!(count >= 9, "{count} subcommands in\n{help}");
+}
