@@ -97,6 +97,9 @@ pub async fn validations(
         return Ok(vec![tables]);
     }
     schema::enter(connection, schema).await?;
+    // Tables made a moment ago have no statistics: PostgreSQL takes the queries for huge, and would spend most of a
+    // second compiling what runs for milliseconds.
+    sqlx::query("SELECT set_config('jit', 'off', true)").execute(&mut *connection).await?;
     Ok(vec![
         users(connection, schema, file, now).await?,
         permissions(connection, &file.policy).await?,
