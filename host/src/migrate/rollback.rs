@@ -7,6 +7,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use policy_core::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 use tempfile::SpooledTempFile;
@@ -396,9 +397,17 @@ async fn save(
     Ok((Backup::open(path)?, content))
 }
 
-/// `pbac-backup-<schema>-<time>.sql`, with nothing of the schema's name that a file's name had better not have.
+/// `pbac-backup-<schema>-<time>.sql`, with nothing of the schema's name that a file's name had better not have; a second
+/// or more later where there is such a file.
 fn backup_path(directory: &Path, schema: &Identifier, settings: &UndoSettings) -> PathBuf {
     let plain = |c: char| if c.is_alphanumeric() || c == '_' { c } else { '_' };
     let name: String = schema.as_str().chars().map(plain).collect();
-    directory.join(format!("pbac-backup-{name}-{}.sql", park::stamp(settings.now)))
+    let mut time = settings.now;
+    loop {
+        let path = directory.join(format!("pbac-backup-{name}-{}.sql", park::stamp(time)));
+        if path.symlink_metadata().is_err() {
+            return path;
+        }
+        time = park::later(time);
+    }
 }
