@@ -40,7 +40,7 @@ impl Shop {
         let policy = std::fs::read_to_string(fixtures).unwrap() + SOURCE;
         std::fs::write(directory.path().join("policy.toml"), policy).unwrap();
         let shop = Self { database, directory };
-        let (status, _, errors) = shop.run(&["migrate", "--yes"]);
+        let (status, _, errors) = shop.run(&["migrate", "--no-administrator"]);
         assert_eq!(status, 0, "{errors}");
         shop
     }
@@ -121,7 +121,7 @@ async fn every_field_is_documented() {
         &["revoke", "3", "po.approve", "--by", "1"],
         &["audit", "list"],
         &["audit", "verify"],
-        &["migrate", "--yes", "--dry-run"],
+        &["migrate", "--no-administrator", "--dry-run"],
     ];
     for arguments in commands {
         let (_, value) = shop.json(arguments);
