@@ -48,24 +48,16 @@ fn newest(path: &Path) -> SystemTime {
 
 fn build() -> PathBuf {
     let mut build = Command::new(env!("CARGO"));
-    build.args([
-        "build",
-        "--package",
-        "pbac",
-        "--bin",
-        "pbac",
-        "--message-format",
-        "json-render-diagnostics",
-    ]);
+    build.args(["build", "--workspace", "--bin", "pbac", "--message-format", "json-render-diagnostics"]);
     if !cfg!(debug_assertions) {
         build.arg("--release");
     }
     let output = build.current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let messages = String::from_utf8(output.stdout).expect("cargo prints UTF-8");
-    let built = messages.lines().filter_map(|line| {
+    let mut built = messages.lines().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         message.get("executable")?.as_str().map(PathBuf::from)
     });
-    built.last().expect("cargo names the executable")
+    built.next_back().expect("cargo names the executable")
 }
