@@ -81,7 +81,7 @@ impl Report for RestoreReport {
             None => {}
         }
         text.push_str(if self.verified {
-            "the same as before, byte for byte: rows, definitions, owners, rights\n"
+            "compared and the same as before: rows, definitions, owners, rights\n"
         } else {
             "not compared in full: it was changed since, or the server is of another version\n"
         });

@@ -47,8 +47,7 @@ pub async fn read_mentions(
 /// and is none of them belongs to somebody else. A rule of a view is named as the view.
 const DEPENDENTS: &str = "WITH ours (classid, objid) AS ( \
         SELECT 'pg_class'::regclass::oid, oid FROM pg_class WHERE oid = ANY ($1) \
-        UNION SELECT 'pg_class'::regclass, i.indexrelid FROM pg_index i WHERE i.indrelid = ANY ($1) \
-            OR i.indrelid IN (SELECT reltoastrelid FROM pg_class WHERE oid = ANY ($1)) \
+        UNION SELECT 'pg_class'::regclass, indexrelid FROM pg_index WHERE indrelid = ANY ($1) \
         UNION SELECT 'pg_class'::regclass, reltoastrelid FROM pg_class WHERE oid = ANY ($1) AND reltoastrelid <> 0 \
         UNION SELECT 'pg_class'::regclass, indexrelid FROM pg_index JOIN pg_class c ON c.reltoastrelid = indrelid \
             WHERE c.oid = ANY ($1) \

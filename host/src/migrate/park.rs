@@ -35,6 +35,11 @@ pub(super) fn stamp(now: Timestamp) -> String {
     time.strftime(STAMP).to_string()
 }
 
+/// A second later: the next name to try.
+pub(super) fn later(time: Timestamp) -> Timestamp {
+    Timestamp::from_micros(time.micros().saturating_add(1_000_000))
+}
+
 /// The schema to park in: the name and the time, a second or more later where there is one of this name.
 ///
 /// # Errors
@@ -59,7 +64,7 @@ pub(super) async fn free_name(
         if !taken {
             return Ok(name);
         }
-        time = Timestamp::from_micros(time.micros().saturating_add(1_000_000));
+        time = later(time);
     }
 }
 

@@ -7,7 +7,6 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use policy_core::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 use tempfile::SpooledTempFile;

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use sqlx::postgres::types::Oid;
 
 use super::structure::Structure;
-use super::{COPY_END, Contents, Part, copy_statement, hex};
+use super::{COPY_END, Contents, Part, copy_statement, hex, shape};
 use crate::migrate::owned::Owned;
 use crate::migrate::undo_error::UndoError;
 use crate::postgres::Identifier;
@@ -55,7 +55,7 @@ pub(in crate::migrate) async fn export(
 ) -> Result<Contents, UndoError> {
     prepare(connection, &owned.schema).await?;
     let structure = Structure::read(connection, owned, home).await?;
-    let mut sink = Digested { sink, digest: Sha256::new() };
+    let mut sink = Digested { sink, digest: Sha256::new(), shape: Sha256::new() };
     let mut parts = vec![sink.statements(&structure.before)?];
     for table in &owned.tables {
         let columns = columns(connection, table.oid).await?;
@@ -66,7 +66,8 @@ pub(in crate::migrate) async fn export(
         parts.push(Part::Rows { table: table.name.to_owned(), columns, rows, bytes, sha256 });
     }
     parts.push(sink.statements(&structure.after)?);
-    Ok(Contents { sha256: hex(sink.digest.finalize()), parts })
+    let Digested { digest, shape, .. } = sink;
+    Ok(Contents { sha256: hex(digest.finalize()), shape_sha256: hex(shape.finalize()), parts })
 }
 
 /// What [`export`] would write, without writing it.
@@ -134,16 +135,23 @@ async fn columns(connection: &mut PgConnection, table: Oid) -> Result<Vec<String
 struct Digested<'a> {
     sink: &'a mut (dyn Write + Send),
     digest: Sha256,
+    shape: Sha256,
 }
 
 impl Digested<'_> {
     fn put(&mut self, bytes: &[u8]) -> Result<(), UndoError> {
+        self.shape.update(bytes);
+        self.write(bytes)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), UndoError> {
         self.digest.update(bytes);
         self.sink.write_all(bytes).map_err(UndoError::Write)
     }
 
     fn statements(&mut self, text: &str) -> Result<Part, UndoError> {
-        self.put(text.as_bytes())?;
+        self.shape.update(shape(text));
+        self.write(text.as_bytes())?;
         Ok(Part::Statements { bytes: u64::try_from(text.len()).unwrap_or(u64::MAX) })
     }
 }

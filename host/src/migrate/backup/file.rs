@@ -204,6 +204,21 @@ impl Backup {
         }
     }
 
+    /// Goes past a table's rows and the two lines around them.
+    pub(super) fn skip_rows(
+        &mut self,
+        table: &str,
+        columns: &[String],
+        bytes: u64,
+    ) -> Result<(), BackupError> {
+        let around =
+            length(copy_statement(table, columns).as_bytes()).checked_add(length(COPY_END.as_bytes()));
+        let skipped =
+            around.and_then(|around| around.checked_add(bytes)).and_then(|all| i64::try_from(all).ok());
+        let Some(skipped) = skipped else { return Err(self.damaged("a table is too long")) };
+        self.file.seek_relative(skipped).map_err(|error| self.io(error))
+    }
+
     /// Reads up to a buffer's worth of the next `left` bytes.
     pub(super) fn read_some(&mut self, left: u64) -> Result<Vec<u8>, BackupError> {
         let buffer = u64::try_from(BUFFER_BYTES).unwrap_or(u64::MAX);

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::{Backup, COPY_END, Part, copy_statement, hex, prepare};
+use super::{Backup, BackupError, COPY_END, Part, copy_statement, hex, prepare};
 use crate::migrate::undo_error::UndoError;
 use crate::postgres::Identifier;
 
@@ -26,11 +26,7 @@ impl Backup {
         for part in self.header().content.parts.clone() {
             match part {
                 Part::Statements { bytes } => {
-                    if bytes > MAX_STATEMENT_BYTES {
-                        return Err(self.damaged("its statements are too long").into());
-                    }
-                    let text = String::from_utf8(self.read(bytes)?)
-                        .map_err(|_| self.damaged("its statements are not UTF-8"))?;
+                    let text = self.read_statements(bytes)?;
                     sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut *connection).await?;
                 }
                 Part::Rows { table, columns, rows, bytes, sha256 } => {
@@ -45,6 +41,26 @@ impl Backup {
             }
         }
         Ok(())
+    }
+
+    /// All statements of the content, without the rows.
+    pub(super) fn statements(&mut self) -> Result<String, UndoError> {
+        self.rewind()?;
+        let mut all = String::new();
+        for part in self.header().content.parts.clone() {
+            match part {
+                Part::Statements { bytes } => all.push_str(&self.read_statements(bytes)?),
+                Part::Rows { table, columns, bytes, .. } => self.skip_rows(&table, &columns, bytes)?,
+            }
+        }
+        Ok(all)
+    }
+
+    fn read_statements(&mut self, bytes: u64) -> Result<String, BackupError> {
+        if bytes > MAX_STATEMENT_BYTES {
+            return Err(self.damaged("its statements are too long"));
+        }
+        String::from_utf8(self.read(bytes)?).map_err(|_| self.damaged("its statements are not UTF-8"))
     }
 
     async fn import_rows(

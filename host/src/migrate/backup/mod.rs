@@ -2,8 +2,8 @@
 //!
 //! Line 1 holds the SHA-256 of everything after it, line 2 the [`Header`] as JSON, both as comments. Then come a few
 //! settings with the name of the schema, and last the content: statements and `COPY` blocks, as the header's parts
-//! describe them to the byte, without the name of a schema anywhere. So the content of two schemas is equal, byte for
-//! byte, exactly when the schemas are: that is how a trial restoration and a real one are checked.
+//! describe them to the byte, without the name of a schema anywhere. So two schemas hold the same exactly when their
+//! contents are equal: that is how a trial restoration and a real one are checked.
 //!
 //! The hash shows damage and carelessness. It is no signature: whoever writes a file can write its hash.
 
@@ -18,8 +18,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub(super) use export::{digest, export, prepare};
-pub use file::{Backup, BackupError, BackupErrorKind};
 pub(super) use file::{About, write};
+pub use file::{Backup, BackupError, BackupErrorKind};
 pub(super) use structure::not_representable;
 pub(super) use trial::{difference, try_out};
 
@@ -56,6 +56,9 @@ pub struct Header {
 pub struct Contents {
     /// SHA-256 of the whole, as hexadecimal digits.
     pub sha256: String,
+    /// The same without parentheses and white space in statements: PostgreSQL prints an expression that it has read from
+    /// its own print with fewer parentheses (`(a AND b) AND c` becomes `a AND b AND c`).
+    pub shape_sha256: String,
     /// What it consists of, in order.
     pub parts: Vec<Part>,
 }
@@ -70,6 +73,11 @@ impl Contents {
                 Part::Statements { .. } => None,
             })
             .collect()
+    }
+
+    /// Whether what was restored from `self` is this: the same rows byte for byte, and the same definitions.
+    pub(super) fn is_restored_as(&self, restored: &Self) -> bool {
+        self.shape_sha256 == restored.shape_sha256 && self.tables() == restored.tables()
     }
 
     /// How many rows each table has.
@@ -117,6 +125,11 @@ fn copy_statement(table: &str, columns: &[String]) -> String {
 
 /// The line that ends them. No row reads so: a backslash in a value is written as two.
 const COPY_END: &str = "\\.\n";
+
+/// A statement without what PostgreSQL may print otherwise when it prints it again.
+fn shape(statements: &str) -> String {
+    statements.chars().filter(|c| !matches!(c, '(' | ')') && !c.is_whitespace()).collect()
+}
 
 /// Bytes as hexadecimal digits.
 fn hex(bytes: impl AsRef<[u8]>) -> String {

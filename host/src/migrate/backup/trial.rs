@@ -2,14 +2,15 @@
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::{Backup, Contents, digest};
+use super::structure::Structure;
+use super::{Backup, Contents, digest, shape};
 use crate::migrate::drop::drop_objects;
 use crate::migrate::owned::Owned;
 use crate::migrate::undo_error::UndoError;
 use crate::postgres::Identifier;
 
 /// Restores the backup into a schema of its own, within the transaction, and holds it against what it was made of: the
-/// content byte for byte, and the rows by `EXCEPT` in both directions.
+/// content by its digests, and the rows by `EXCEPT` in both directions too.
 ///
 /// # Errors
 ///
@@ -27,11 +28,15 @@ pub(in crate::migrate) async fn try_out(
     backup.import(connection, &scratch).await?;
     let restored = Owned::read(connection, &scratch).await?;
     let content = digest(connection, &restored, &scratch).await?;
-    let header = backup.header();
-    if content != header.content {
-        return Err(UndoError::Trial { what: difference(&header.content, &content) });
+    let wanted = backup.header().content.clone();
+    if !wanted.is_restored_as(&content) {
+        let what = match different_line(connection, backup, &restored, &scratch).await? {
+            Some(line) => format!("{}: `{line}`", difference(&wanted, &content)),
+            None => difference(&wanted, &content),
+        };
+        return Err(UndoError::Trial { what });
     }
-    for part in &header.content.parts {
+    for part in &wanted.parts {
         let super::Part::Rows { table, columns, .. } = part else { continue };
         let different = differing_rows(connection, &original.schema, &scratch, table, columns).await?;
         if different > 0 {
@@ -40,6 +45,23 @@ pub(in crate::migrate) async fn try_out(
     }
     drop_objects(connection, &restored).await?;
     Ok(execute(connection, format!("DROP SCHEMA {} RESTRICT", scratch.quoted())).await?)
+}
+
+/// The first line of the backup's statements that what was restored from it does not have.
+async fn different_line(
+    connection: &mut PgConnection,
+    backup: &mut Backup,
+    restored: &Owned,
+    scratch: &Identifier,
+) -> Result<Option<String>, UndoError> {
+    let found = Structure::read(connection, restored, scratch).await?;
+    let wanted = backup.statements()?;
+    let lines = found.before.lines().chain(found.after.lines());
+    Ok(wanted
+        .lines()
+        .zip(lines)
+        .find(|(wanted, found)| shape(wanted) != shape(found))
+        .map(|(wanted, _)| wanted.to_owned()))
 }
 
 /// Owners of our objects who are not us need the right to own something in the scratch schema.
