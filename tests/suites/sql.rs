@@ -275,7 +275,7 @@ async fn decisions_of_the_case_files() {
             found.sort_unstable();
             assert_eq!(found, case.expect, "{}: {}", file.path.display(), case.name);
             if case.roles.is_none() {
-                let [listed] = effective(&mut transaction, &[case.user.clone()], held(case.now))
+                let [listed] = effective(&mut transaction, std::slice::from_ref(&case.user), held(case.now))
                     .await
                     .try_into()
                     .unwrap();
