@@ -39,12 +39,15 @@ impl Output {
             }
         };
         let _ = write!(anstream::stderr().lock(), "{} {about}\n{ask}", style::caution("This will"));
-        // On a thread of its own, so that an interrupt is not left waiting for the answer.
-        let answer = tokio::task::spawn_blocking(|| {
+        // On a thread of its own, which nothing waits for: an interrupt ends the process while it still reads.
+        let (sender, answer) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
             let mut line = String::new();
-            std::io::stdin().lock().read_line(&mut line).map(|_| line)
-        })
-        .await;
+            let read = std::io::stdin().lock().read_line(&mut line).map(|_| line);
+            // Nobody listens any more after an interrupt.
+            let _ = sender.send(read);
+        });
+        let answer = answer.await;
         let agreed = match (answer, wanted) {
             (Ok(Ok(line)), None) => matches!(line.trim(), "y" | "Y" | "yes"),
             (Ok(Ok(line)), Some(name)) => line.trim_end_matches(['\r', '\n']) == name,
