@@ -14,7 +14,7 @@ pub struct Cast {
     pub warehouse_staff: String,
     /// Holds `*`.
     pub superadmin: String,
-    /// Has a role, but the account is not active.
+    /// Sews, but the account is not active.
     pub inactive: String,
 }
 
@@ -29,7 +29,7 @@ impl Cast {
             purchasing_head: first(connection, "PURCHASING_HEAD", true).await?,
             warehouse_staff: first(connection, "WAREHOUSE_STAFF", true).await?,
             superadmin: first(connection, "SUPERADMIN", true).await?,
-            inactive: first(connection, "PURCHASING_HEAD", false).await?,
+            inactive: first(connection, "OPERATOR_SEW", false).await?,
         })
     }
 }

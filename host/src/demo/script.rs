@@ -76,7 +76,7 @@ pub fn script(cast: &Cast) -> Vec<Scene> {
             "An inactive account",
             "who cannot log in holds nothing",
             Exit::Denied,
-            &["check", inactive, "po.approve"],
+            &["check", inactive, "sewing.start"],
         ),
         scene(
             "An override that expires",
