@@ -469,6 +469,7 @@ mod afterwards {
         );
         // The second run has only the commands left to do, and the third nothing.
         std::fs::write(bench.files.path().join("up"), "").unwrap();
+        bench.pbac(&["rollback"], 6).says(&["nobody confirmed", "run the commands that follow"]);
         assert_eq!(bench.json(YES)["status"], "checks_run");
         assert_eq!(bench.json(YES)["status"], "nothing_to_do");
         bench.json(&["restore"]);

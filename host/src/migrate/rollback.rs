@@ -165,13 +165,16 @@ impl Rollback {
     /// Whether there is something to ask a person about.
     #[must_use]
     pub fn is_needed(&self) -> bool {
-        self.report.status == RollbackStatus::Planned
+        self.report.status != RollbackStatus::NothingToDo
     }
 
     /// What it comes to, for a question: `park 8 tables with 1,034 rows (2 overrides) of the schema …`.
     #[must_use]
     pub fn question(&self) -> String {
         let report = &self.report;
+        if report.status == RollbackStatus::ChecksRun {
+            return format!("run the commands that follow the rollback of the schema `{}`", report.schema);
+        }
         let rows = report.tables.iter().fold(0_i64, |rows, table| rows.saturating_add(table.rows));
         let verb = match report.mode {
             Mode::Park => "park",

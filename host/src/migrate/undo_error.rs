@@ -9,7 +9,7 @@ use crate::postgres::audit::AuditError;
 use crate::postgres::schema::SchemaError;
 use crate::postgres::{ConnectError, Identifier, IdentifierError, LockError, RetryError, SqlState};
 
-/// Why a rollback or a restoration did not happen. In every case the database is as it was before.
+/// Why a rollback or a restoration did not happen. In every case but [`UndoError::Unknown`] the database is as before.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UndoError {
@@ -34,6 +34,15 @@ pub enum UndoError {
     /// The server refused a statement.
     #[error("the database refused: {0}")]
     Server(#[from] sqlx::Error),
+    /// The connection was lost while the server was committing.
+    #[error("whether the work on `{schema}` was committed is not known: {error}")]
+    Unknown {
+        /// The schema.
+        schema: Identifier,
+        /// What the server or the system said.
+        #[source]
+        error: sqlx::Error,
+    },
     /// The audit log cannot be written.
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -186,6 +195,10 @@ impl From<UndoError> for HostError {
             UndoError::Lock(LockError::Busy { .. }) => (Exit::Busy, "try again when it is done"),
             UndoError::Audit(error) => return error.into(),
             UndoError::Schema(error) => return error.into(),
+            UndoError::Unknown { .. } => (
+                Exit::Failed,
+                "it is all done or not at all: `pbac status` says which; then give the same command again",
+            ),
             UndoError::Busy { .. } => (Exit::Busy, "try again when less is going on"),
             UndoError::Lock(_) | UndoError::Server(_) | UndoError::Circle { .. } | UndoError::Name(_) => {
                 (Exit::Failed, "nothing of the transaction stays; correct the cause and run it again")

@@ -109,8 +109,10 @@ impl Session {
         self.lock.check().await?;
         let entry = entry(&self.actor, action, &self.settings.schema, Outcome::Succeeded, details);
         let head = append(&mut self.connection, &self.settings.schema, &entry).await?;
-        sqlx::raw_sql("COMMIT").execute(&mut self.connection).await?;
-        Ok(Some(head))
+        match sqlx::raw_sql("COMMIT").execute(&mut self.connection).await {
+            Ok(_) => Ok(Some(head)),
+            Err(error) => Err(UndoError::Unknown { schema: self.settings.schema.clone(), error }),
+        }
     }
 
     /// Rolls the transaction back; a connection that is gone has done so.
@@ -163,6 +165,10 @@ impl Session {
     /// Rolls back and records why. The reason counts more than a record that cannot be written.
     pub(super) async fn fail(&mut self, action: &str, error: UndoError) -> UndoError {
         self.roll_back().await;
+        if matches!(error, UndoError::Unknown { .. }) {
+            // The log has what was attempted, and the success exactly if there was one.
+            return error;
+        }
         let outcome = if error.is_refusal() { Outcome::Refused } else { Outcome::Failed };
         if matches!(self.has_audit().await, Ok(true)) {
             let details = serde_json::json!({ "error": error.to_string() });
