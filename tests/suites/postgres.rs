@@ -335,10 +335,14 @@ mod locks {
         let message = busy.to_string();
         let LockError::Busy { holder: Some(holder), .. } = busy else { panic!("{busy:?}") };
         let mut connection = database.connect().await;
-        let pid: i32 = sqlx::query_scalar("SELECT pid FROM pg_locks WHERE locktype = 'advisory'")
-            .fetch_one(&mut connection)
-            .await
-            .unwrap();
+        // Other tests hold locks in other databases of the same server.
+        let pid: i32 = sqlx::query_scalar(
+            "SELECT pid FROM pg_locks WHERE locktype = 'advisory' \
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        )
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
         assert_eq!((holder.pid, holder.application.as_deref()), (pid, Some("pbac")));
         assert!(message.contains(&format!("backend {pid}, application `pbac`")), "{message}");
         assert!(message.contains("connected since 2"), "{message}");
