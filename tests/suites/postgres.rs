@@ -379,8 +379,13 @@ mod locks {
         let database = TestDatabase::create().await;
         let mut lock = SchemaLock::acquire(database.url(), &schema("pbac"), Duration::ZERO).await.unwrap();
         let mut connection = database.connect().await;
-        run(&mut connection, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
-            .await;
+        // Of this database only: other tests hold locks in other databases of the same server.
+        run(
+            &mut connection,
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' \
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        )
+        .await;
         assert!(matches!(lock.check().await, Err(LockError::Lost { .. })));
     }
 
