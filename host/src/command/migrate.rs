@@ -6,7 +6,8 @@ use crate::error::HostError;
 use crate::exit::Exit;
 use crate::legacy::{Finding, FindingCode};
 use crate::migrate::apply::{Ending, Manner, Migration, migrate};
-use crate::migrate::step::Step;
+use crate::migrate::earlier::Earlier;
+use crate::migrate::step::{Step, WorkStep};
 use crate::report::{Report, Table, printable, style};
 
 /// The arguments of `pbac migrate`.
@@ -45,10 +46,18 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, HostError> {
     Ok(Exit::Done)
 }
 
+/// What became of an earlier run: that it did not finish, or, where there is nothing to do, that it had finished.
+pub(super) fn earlier(earlier: &Option<Earlier>, nothing_to_do: bool) -> String {
+    let Some(earlier) = earlier else { return String::new() };
+    let finished = earlier.left_finished().filter(|_| nothing_to_do);
+    let said = earlier.left_unfinished().or(finished);
+    said.map_or_else(String::new, |said| format!("{} {}\n", style::caution("note:"), printable(&said)))
+}
+
 impl Report for Migration {
     fn people(&self) -> String {
         let name = printable(&self.policy.name);
-        let mut text = String::new();
+        let mut text = earlier(&self.earlier, self.ending == Ending::Unchanged);
         // What is odd in the policy itself is the same every time; `pbac plan` and `pbac lint` list it.
         let odd = |finding: &&Finding| matches!(finding.code, FindingCode::Lint | FindingCode::Conflict);
         let about_data: Vec<Finding> =

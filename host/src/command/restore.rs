@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use super::migrate::earlier;
 use super::rollback::settings;
 use crate::context::Context;
 use crate::error::HostError;
 use crate::exit::Exit;
 use crate::migrate::restore::{Origin, Restore, RestoreFrom, RestoreReport, RestoreStatus};
+use crate::migrate::step::{RestoreStep, WorkStep};
 use crate::postgres::Identifier;
 use crate::report::{Report, Severity, Table, printable, style};
 
@@ -42,7 +44,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, HostError> {
         (None, None) => RestoreFrom::OnlyParked,
     };
     let settings = settings(context, args.wait, args.dry_run)?;
-    let restore = Restore::prepare(settings, from, args.accept_changes).await?;
+    let observer = |step: RestoreStep| context.output.note(step.doing());
+    let restore = Restore::prepare(settings, from, args.accept_changes, &observer).await?;
     if let (Some(Origin::Backup { path, .. }), false) = (&restore.plan().from, args.dry_run) {
         // Its statements run with all the rights of the connection, and its hash proves nothing about who wrote it.
         let about = format!("run the statements of the backup `{}`", printable(&path.to_string_lossy()));
@@ -56,15 +59,18 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, HostError> {
 impl Report for RestoreReport {
     fn people(&self) -> String {
         let schema = &self.schema;
-        if self.status == RestoreStatus::NothingToDo {
+        let nothing_to_do = self.status == RestoreStatus::NothingToDo;
+        let mut text = earlier(&self.earlier, nothing_to_do);
+        if nothing_to_do {
             let nothing = style::good("nothing to do:");
-            return format!("{nothing} the tables of `{schema}` are there and none are parked\n");
+            text.push_str(&format!("{nothing} the tables of `{schema}` are there and none are parked\n"));
+            return text;
         }
         let mut table = Table::new(["TABLE", "ROWS"]);
         for owned in &self.tables {
             table.row([owned.name, &owned.rows.to_string()]);
         }
-        let mut text = format!("{table}{} functions\n", self.functions.len());
+        text.push_str(&format!("{table}{} functions\n", self.functions.len()));
         match &self.from {
             Some(Origin::Parked { schema }) => {
                 text.push_str(&format!("from the schema `{schema}`\n"));

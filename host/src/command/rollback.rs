@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::migrate::earlier;
 use crate::context::Context;
 use crate::error::HostError;
 use crate::exit::Exit;
 use crate::migrate::after_checks::CheckStatus;
 use crate::migrate::rollback::{Mode, Rollback, RollbackOptions, RollbackReport, RollbackStatus};
+use crate::migrate::step::{RollbackStep, WorkStep};
 use crate::migrate::undo_session::UndoSettings;
 use crate::report::{Report, Severity, Table, printable, style};
 
@@ -47,7 +49,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, HostError> {
         checks: context.config.rollback.clone(),
     };
     let settings = settings(context, args.wait, args.dry_run)?;
-    let rollback = Rollback::prepare(settings, options).await?;
+    let observer = |step: RollbackStep| context.output.note(step.doing());
+    let rollback = Rollback::prepare(settings, options, &observer).await?;
     if rollback.is_needed() && !args.dry_run {
         for mention in &rollback.plan().mentions {
             context.output.warn(format_args!(
@@ -102,12 +105,14 @@ fn failed_checks(report: &RollbackReport) -> HostError {
 impl Report for RollbackReport {
     fn people(&self) -> String {
         let schema = &self.schema;
-        let mut text = match self.status {
+        let nothing_to_do = self.status == RollbackStatus::NothingToDo;
+        let mut text = earlier(&self.earlier, nothing_to_do);
+        text.push_str(&match self.status {
             RollbackStatus::NothingToDo => {
-                return format!(
+                format!(
                     "{} nothing of pbac is in force in the schema `{schema}`\n",
                     style::good("nothing to do:")
-                );
+                )
             }
             RollbackStatus::ChecksRun => {
                 format!(
@@ -115,7 +120,10 @@ impl Report for RollbackReport {
                 )
             }
             _ => self.moved(),
-        };
+        });
+        if nothing_to_do {
+            return text;
+        }
         for check in &self.checks {
             let status = match check.status {
                 CheckStatus::Succeeded => style::good(check.status.name()),

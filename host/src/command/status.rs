@@ -4,6 +4,7 @@ use super::plan::target;
 use crate::context::Context;
 use crate::error::HostError;
 use crate::exit::Exit;
+use crate::migrate::earlier::EarlierEnding;
 use crate::migrate::state::Stage;
 use crate::migrate::status::{Status, status};
 use crate::report::time::show_time;
@@ -83,6 +84,15 @@ impl Report for Status {
         }
         if let Some(head) = self.audit_head {
             text.push_str(&format!("audit    {head}\n"));
+        }
+        if let Some(earlier) = &self.earlier {
+            let sentence = printable(&earlier.sentence()).into_owned();
+            text.push_str(&match earlier.ending {
+                EarlierEnding::Succeeded | EarlierEnding::Failed => format!("last run {sentence}\n"),
+                EarlierEnding::Unfinished | EarlierEnding::GoingOn => {
+                    format!("{} {sentence}\n", style::caution("last run"))
+                }
+            });
         }
         for drift in &self.drift {
             text.push_str(&format!("{} {}\n", style::caution("drift:"), printable(drift)));

@@ -7,9 +7,10 @@ use serde::Serialize;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
+use super::earlier::Earlier;
 use super::fault::Fault;
 use super::plan::{Plan, Summary, Wanted};
-use super::step::{Observer, Step, StepClock, StepTime};
+use super::step::{Observer, Step, StepClock, StepTime, WorkStep};
 use super::validate::{Checked, validations};
 use crate::error::HostError;
 use crate::exit::Exit;
@@ -18,9 +19,12 @@ use crate::postgres::policy_store::WriteCounts;
 use crate::postgres::source_functions::LegacyState;
 use crate::postgres::{
     ConnectSettings, DatabaseUrl, Identifier, RetryPolicy, SchemaLock, SessionLimits, connect, ledger,
-    policy_store, retry_when_locked, schema, source_functions,
+    mark_work, policy_store, retry_when_locked, schema, source_functions, was_committed,
 };
 
+/// What to do where the server was lost while it committed.
+pub(super) const UNKNOWN_HELP: &str =
+    "it is all done or not at all: `pbac status` says which; then give the same command again";
 /// What the audit log calls a migration.
 pub const ACTION: &str = "migrate";
 
@@ -86,6 +90,8 @@ pub struct Migration {
     pub plan: String,
     /// The schema of pbac's tables.
     pub schema: Identifier,
+    /// The last migration, rollback or restoration before this run.
+    pub earlier: Option<Earlier>,
     /// The policy.
     pub policy: Summary,
     /// The SQL files that were applied.
@@ -116,7 +122,8 @@ pub struct Migration {
 ///
 /// Nothing of it stays but the audit log and a row in it that names the step and the reason: 1 when something failed, 4
 /// when a validation does not hold or the policy does not fit the database, 5 when others were at it, 6 when it is not
-/// safe or the plan is stale, 8 when a person has to look.
+/// safe or the plan is stale, 8 when a person has to look. Where the server is lost for good while it commits, the error
+/// says that all or nothing of it stays.
 pub async fn migrate(
     target: &Target<'_>,
     wanted: &Wanted<'_>,
@@ -131,7 +138,18 @@ pub async fn migrate(
         .fetch_one(&mut connection)
         .await
         .map_err(Fault::from)?;
-    let mut job = Job { target, wanted, manner, actor, plan: None, connection, lock, clock };
+    let mut job = Job {
+        target,
+        wanted,
+        manner,
+        actor,
+        plan: None,
+        earlier: None,
+        connection,
+        lock,
+        clock,
+        unknown: false,
+    };
     let result = job.run().await;
     if let Err(error) = &result {
         job.record_failure(error).await;
@@ -150,9 +168,12 @@ struct Job<'a> {
     /// Who is recorded as having done it.
     actor: String,
     plan: Option<Plan>,
+    earlier: Option<Earlier>,
     connection: PgConnection,
     lock: SchemaLock,
     clock: StepClock<'a>,
+    /// Whether the connection was lost at the commit and nobody could say what became of it.
+    unknown: bool,
 }
 
 /// What the main transaction did.
@@ -170,6 +191,7 @@ impl Job<'_> {
     async fn run(&mut self) -> Result<Migration, HostError> {
         let Target { schema, now, retry, .. } = *self.target;
         self.clock.begin(Step::Plan);
+        self.earlier = Earlier::read(&mut self.connection, schema).await.map_err(Fault::from)?;
         let plan = retry_when_locked(&retry, async || {
             Plan::make(&mut self.connection, schema, self.wanted, now).await
         })
@@ -213,12 +235,29 @@ impl Job<'_> {
         let result = self.transact().await;
         if result.is_ok() && !self.manner.dry_run {
             self.clock.begin(Step::Commit);
-            self.connection.execute("COMMIT").await?;
+            if let Err(error) = self.connection.execute("COMMIT").await {
+                return self.settle(result?, error).await;
+            }
         } else if let Err(error) = self.connection.execute("ROLLBACK").await {
             // Where a step failed, its own error says why; the server rolls back when the connection is gone.
             return result.and(Err(error.into()));
         }
         result
+    }
+
+    /// What became of a commit whose answer did not arrive. Its record says: it is in the log exactly if all of it stays.
+    async fn settle(&mut self, done: Done, error: sqlx::Error) -> Result<Done, Fault> {
+        let Target { url, schema, .. } = *self.target;
+        let Some(head) = done.audit_head else { return Err(error.into()) };
+        match was_committed(url, schema, head).await {
+            Some(true) => Ok(done),
+            Some(false) => Err(error.into()),
+            None => {
+                self.unknown = true;
+                let message = format!("whether the work on `{schema}` was committed is not known: {error}");
+                Err(HostError::failed(message).help(UNKNOWN_HELP).into())
+            }
+        }
     }
 
     async fn transact(&mut self) -> Result<Done, Fault> {
@@ -232,6 +271,7 @@ impl Job<'_> {
             let sql = format!("LOCK TABLE {}.audit_log IN SHARE ROW EXCLUSIVE MODE", into.quoted());
             connection.execute(AssertSqlSafe(sql)).await?;
         }
+        mark_work(connection, into).await?;
         let files = schema::apply(connection, into, &self.actor).await?;
         let files: Vec<String> = files.iter().map(schema::SqlFile::name).collect();
 
@@ -270,7 +310,8 @@ impl Job<'_> {
     /// On a connection of its own, since the one that failed may be the reason. Nothing more can be done where this
     /// fails too: the error that matters is the first.
     async fn record_failure(&self, error: &HostError) {
-        if self.manner.dry_run {
+        // Where it is not known what happened, the attempt is all that can be said.
+        if self.manner.dry_run || self.unknown {
             return;
         }
         let Ok(mut connection) = connect(self.target.url, &self.target.settings()).await else { return };
@@ -300,6 +341,7 @@ impl Job<'_> {
             ending,
             plan: plan.id,
             schema: plan.schema,
+            earlier: self.earlier.clone(),
             policy: plan.policy,
             files: done.files,
             counts: done.counts,

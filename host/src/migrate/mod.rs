@@ -6,6 +6,7 @@ pub mod backup;
 pub mod changes;
 pub mod dependents;
 mod drop;
+pub mod earlier;
 pub mod fault;
 pub mod legacy_check;
 pub mod owned;

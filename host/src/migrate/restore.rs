@@ -10,13 +10,15 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::backup::{self, Backup, Contents};
+use super::earlier::Earlier;
 use super::owned::{FUNCTIONS, Owned, OwnedFunction, OwnedTable};
 use super::park::{self, Mark};
 use super::state::State;
+use super::step::{Observer, RestoreStep, StepClock, StepTime, WorkStep};
 use super::undo_error::UndoError;
 use super::undo_session::{Session, UndoSettings};
 use crate::postgres::Identifier;
-use crate::postgres::audit::{Head, Outcome};
+use crate::postgres::audit::Head;
 
 /// What the audit log calls a restoration.
 pub const RESTORE: &str = "restore";
@@ -33,10 +35,12 @@ pub enum RestoreFrom {
 }
 
 /// What will be brought back, or was.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RestoreReport {
     /// The schema it comes back to.
     pub schema: Identifier,
+    /// The last migration, rollback or restoration before this run.
+    pub earlier: Option<Earlier>,
     /// How far it went.
     pub status: RestoreStatus,
     /// Where it comes from; nothing where there is nothing to do.
@@ -51,6 +55,8 @@ pub struct RestoreReport {
     pub verified: bool,
     /// The end of the audit log: keep it elsewhere, and a log that is cut off or written anew shows.
     pub audit_head: Option<Head>,
+    /// How long each step took; nothing before it was run.
+    pub steps: Vec<StepTime<RestoreStep>>,
 }
 
 /// How far a restoration went.
@@ -93,11 +99,12 @@ pub enum Origin {
 
 /// A restoration that was looked into and not begun. The lock is held.
 #[derive(Debug)]
-pub struct Restore {
+pub struct Restore<'a> {
     session: Session,
     source: Source,
     accept_changes: bool,
     report: RestoreReport,
+    clock: StepClock<'a, RestoreStep>,
 }
 
 #[derive(Debug)]
@@ -107,7 +114,7 @@ enum Source {
     Backup(Box<Backup>),
 }
 
-impl Restore {
+impl<'a> Restore<'a> {
     /// Connects, takes the lock, finds what to bring back, checks a backup's hash, and refuses where something is in the
     /// way. With `accept_changes`, parked tables come back even if somebody has changed them since.
     ///
@@ -119,16 +126,20 @@ impl Restore {
         settings: UndoSettings,
         from: RestoreFrom,
         accept_changes: bool,
+        observer: Observer<'a, RestoreStep>,
     ) -> Result<Self, UndoError> {
+        let mut clock = StepClock::new(observer);
         // A damaged file is no reason to go near the database.
         let backup = match &from {
             RestoreFrom::Backup(path) => Some(Backup::open(path)?),
             RestoreFrom::OnlyParked | RestoreFrom::Parked(_) => None,
         };
+        clock.begin(RestoreStep::Lock);
         let mut session = Session::open(settings).await?;
+        clock.begin(RestoreStep::Look);
         match look(&mut session, &from, backup).await {
-            Ok((source, report)) => Ok(Self { session, source, accept_changes, report }),
-            Err(error) => Err(session.fail(RESTORE, error).await),
+            Ok((source, report)) => Ok(Self { session, source, accept_changes, report, clock }),
+            Err(error) => Err(session.fail(RESTORE, clock.current().map(WorkStep::name), error).await),
         }
     }
 
@@ -145,26 +156,31 @@ impl Restore {
     /// When anything fails or what comes back is not what went; then nothing was changed.
     pub async fn run(mut self) -> Result<RestoreReport, UndoError> {
         if !matches!(self.source, Source::Nothing) {
-            self.session.ensure_audit().await?;
+            self.clock.begin(RestoreStep::AuditLog);
             let plan = json!({ "from": self.report.from });
-            self.session.record(RESTORE, Outcome::Attempted, plan).await?;
+            self.session.attempt(RESTORE, plan).await?;
             if let Err(error) = self.bring_back().await {
-                return Err(self.session.fail(RESTORE, error).await);
+                let step = self.clock.current().map(WorkStep::name);
+                return Err(self.session.fail(RESTORE, step, error).await);
             }
         }
-        self.session.close().await?;
+        self.report.steps = self.clock.times();
+        self.session.close().await;
         Ok(self.report)
     }
 
     async fn bring_back(&mut self) -> Result<(), UndoError> {
-        let Self { session, source, accept_changes, report } = self;
+        let Self { session, source, accept_changes, report, clock } = self;
         let schema = session.settings.schema.clone();
+        clock.begin(RestoreStep::Hold);
         match source {
             Source::Nothing => return Ok(()),
             Source::Parked { owned, mark } => {
                 session.begin_shared(owned).await?;
                 session.lock_exclusive(owned).await?;
+                clock.begin(RestoreStep::Bring);
                 park::move_objects(&mut session.connection, owned, &schema).await?;
+                clock.begin(RestoreStep::Compare);
                 let here = Owned::read(&mut session.connection, &schema).await?;
                 let content = backup::digest(&mut session.connection, &here, &schema).await?;
                 report.verified = is_as_parked(mark.as_ref(), &content, session.server);
@@ -181,8 +197,10 @@ impl Restore {
             }
             Source::Backup(backup) => {
                 session.begin().await?;
+                clock.begin(RestoreStep::Bring);
                 make_schema(&mut session.connection, &schema).await?;
                 backup.import(&mut session.connection, &schema).await?;
+                clock.begin(RestoreStep::Compare);
                 let here = Owned::read(&mut session.connection, &schema).await?;
                 let content = backup::digest(&mut session.connection, &here, &schema).await?;
                 let wanted = &backup.header().content;
@@ -198,8 +216,10 @@ impl Restore {
                 (report.tables, report.functions) = (here.tables, here.functions);
             }
         }
+        clock.begin(RestoreStep::Audit);
         let details = json!({ "from": report.from, "tables": report.tables, "verified": report.verified });
-        report.audit_head = session.commit(RESTORE, details).await?;
+        let commit = || clock.begin(RestoreStep::Commit);
+        report.audit_head = session.commit(RESTORE, details, commit).await?;
         report.status =
             if session.settings.dry_run { RestoreStatus::DryRun } else { RestoreStatus::Restored };
         Ok(())
@@ -222,6 +242,8 @@ async fn look(
         left_parked: Vec::new(),
         verified: false,
         audit_head: None,
+        steps: Vec::new(),
+        earlier: Earlier::read(connection, &schema).await?,
     };
     if let Some(backup) = backup {
         let header = backup.header();

@@ -15,10 +15,12 @@ use super::after_checks::{self, CheckOutcome, CheckStatus};
 use super::backup::{self, About, Backup, BackupError, BackupErrorKind, Contents};
 use super::dependents;
 use super::drop::{drop_objects, drop_order};
+use super::earlier::Earlier;
 use super::legacy_check::{self, LegacyCheck};
 use super::owned::{OVERRIDES_TABLE, Owned, OwnedFunction, OwnedTable};
 use super::park::{self, Mark};
 use super::state::{PolicyRun, State};
+use super::step::{Observer, RollbackStep, StepClock, StepTime, WorkStep};
 use super::undo_error::UndoError;
 use super::undo_session::{Session, UndoSettings};
 use crate::config;
@@ -59,10 +61,12 @@ pub struct RollbackOptions {
 }
 
 /// What will be done, or was.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RollbackReport {
     /// The schema.
     pub schema: Identifier,
+    /// The last migration, rollback or restoration before this run.
+    pub earlier: Option<Earlier>,
     /// How far it went.
     pub status: RollbackStatus,
     /// What becomes of the tables.
@@ -91,6 +95,8 @@ pub struct RollbackReport {
     pub checks: Vec<CheckOutcome>,
     /// The end of the audit log: keep it elsewhere, and a log that is cut off or written anew shows.
     pub audit_head: Option<Head>,
+    /// How long each step took; nothing before it was run.
+    pub steps: Vec<StepTime<RollbackStep>>,
 }
 
 /// How far a rollback went.
@@ -132,27 +138,35 @@ impl RollbackReport {
 
 /// A rollback that was looked into and not begun. The lock is held.
 #[derive(Debug)]
-pub struct Rollback {
+pub struct Rollback<'a> {
     session: Session,
     options: RollbackOptions,
     owned: Owned,
     policy: Option<PolicyRun>,
     report: RollbackReport,
+    clock: StepClock<'a, RollbackStep>,
 }
 
-impl Rollback {
+impl<'a> Rollback<'a> {
     /// Connects, takes the lock, looks at what is there, and refuses what is not safe.
     ///
     /// # Errors
     ///
     /// When the database cannot be reached, another pbac is at it, objects of others depend on ours, or overrides would
     /// be lost.
-    pub async fn prepare(settings: UndoSettings, options: RollbackOptions) -> Result<Self, UndoError> {
+    pub async fn prepare(
+        settings: UndoSettings,
+        options: RollbackOptions,
+        observer: Observer<'a, RollbackStep>,
+    ) -> Result<Self, UndoError> {
+        let mut clock = StepClock::new(observer);
+        clock.begin(RollbackStep::Lock);
         let mut session = Session::open(settings).await?;
+        clock.begin(RollbackStep::Look);
         let looked = look(&mut session, &options).await;
         match looked {
-            Ok((owned, policy, report)) => Ok(Self { session, options, owned, policy, report }),
-            Err(error) => Err(session.fail(ROLLBACK, error).await),
+            Ok((owned, policy, report)) => Ok(Self { session, options, owned, policy, report, clock }),
+            Err(error) => Err(session.fail(ROLLBACK, clock.current().map(WorkStep::name), error).await),
         }
     }
 
@@ -197,27 +211,32 @@ impl Rollback {
     pub async fn run(mut self) -> Result<RollbackReport, UndoError> {
         let status = self.report.status;
         if status == RollbackStatus::Planned {
-            self.session.ensure_audit().await?;
+            self.clock.begin(RollbackStep::AuditLog);
             let plan = json!({ "mode": self.options.mode, "overrides": self.report.overrides });
-            self.session.record(ROLLBACK, Outcome::Attempted, plan).await?;
+            self.session.attempt(ROLLBACK, plan).await?;
             if let Err(error) = self.take_away().await {
-                return Err(self.session.fail(ROLLBACK, error).await);
+                let step = self.clock.current().map(WorkStep::name);
+                return Err(self.session.fail(ROLLBACK, step, error).await);
             }
+            self.clock.begin(RollbackStep::Legacy);
             match legacy_check::check(&mut self.session.connection, self.policy.as_ref()).await {
                 Ok(legacy) => self.report.legacy = legacy,
                 Err(error) => self.report.legacy_error = Some(error.to_string()),
             }
         }
         if !self.session.settings.dry_run && status != RollbackStatus::NothingToDo {
+            self.clock.begin(RollbackStep::Checks);
             self.run_checks().await?;
         }
-        self.session.close().await?;
+        self.report.steps = self.clock.times();
+        self.session.close().await;
         Ok(self.report)
     }
 
     /// The transaction: backup, trial, park or drop, record.
     async fn take_away(&mut self) -> Result<(), UndoError> {
-        let Self { session, options, owned, report, .. } = self;
+        let Self { session, options, owned, report, clock, .. } = self;
+        clock.begin(RollbackStep::Hold);
         session.begin_shared(owned).await?;
         let now = Owned::read(&mut session.connection, &owned.schema).await?;
         if now.table_names() != owned.table_names() || now.functions != owned.functions {
@@ -229,6 +248,7 @@ impl Rollback {
         report.overrides = owned.rows_of(OVERRIDES_TABLE);
         refuse_data_loss(options, report)?;
 
+        clock.begin(RollbackStep::Backup);
         // A dry run tries the backup out too, and leaves no file.
         let place = match session.settings.dry_run {
             true => Some(tempfile::tempdir().map_err(UndoError::Write)?),
@@ -240,6 +260,7 @@ impl Rollback {
             None => wanted.clone(),
         };
         let (mut backup, content) = save(session, owned, self.policy.as_ref(), &path).await?;
+        clock.begin(RollbackStep::Trial);
         backup::try_out(&mut session.connection, &mut backup, owned).await?;
         report.backup = Some(BackupSummary {
             path: wanted,
@@ -248,9 +269,11 @@ impl Rollback {
             rows: content.rows().values().fold(0, |sum, rows| sum.saturating_add(*rows)),
         });
 
+        clock.begin(RollbackStep::Exclude);
         session.lock_exclusive(owned).await?;
         // Until now somebody could still have made a view.
         refuse_dependents(session, owned).await?;
+        clock.begin(RollbackStep::Remove);
         match options.mode {
             Mode::Park => {
                 let into =
@@ -266,6 +289,7 @@ impl Rollback {
             }
             Mode::Drop => report.drop_order = drop_objects(&mut session.connection, owned).await?,
         }
+        clock.begin(RollbackStep::Audit);
         let details = json!({
             "mode": options.mode,
             "parked_in": report.parked_in,
@@ -274,7 +298,8 @@ impl Rollback {
             "overrides": report.overrides,
             "left_alone": report.left_alone,
         });
-        report.audit_head = session.commit(ROLLBACK, details).await?;
+        let commit = || clock.begin(RollbackStep::Commit);
+        report.audit_head = session.commit(ROLLBACK, details, commit).await?;
         report.status =
             if session.settings.dry_run { RollbackStatus::DryRun } else { RollbackStatus::RolledBack };
         Ok(())
@@ -294,8 +319,11 @@ impl Rollback {
             .iter()
             .map(|check| json!({ "name": check.name, "status": check.status, "exit_code": check.exit_code }))
             .collect();
-        let head = self.session.record(ROLLBACK_CHECKS, outcome, json!({ "checks": details })).await?;
-        self.report.audit_head = head;
+        let recorded = self.session.record(ROLLBACK_CHECKS, outcome, json!({ "checks": details })).await;
+        self.report.audit_head = recorded.map_err(|error| UndoError::ChecksNotRecorded {
+            schema: self.report.schema.clone(),
+            error: Box::new(error),
+        })?;
         Ok(())
     }
 }
@@ -323,6 +351,8 @@ async fn look(
         legacy_error: None,
         checks: Vec::new(),
         audit_head: None,
+        steps: Vec::new(),
+        earlier: Earlier::read(&mut session.connection, &schema).await?,
         schema,
     };
     if owned.is_empty() {

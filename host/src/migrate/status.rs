@@ -5,6 +5,7 @@ use serde::Serialize;
 use sqlx::{Connection, PgConnection};
 
 use super::apply::Target;
+use super::earlier::{Earlier, EarlierEnding};
 use super::fault::Fault;
 use super::state::{Stage, State};
 use super::validate::{Check, Checked, validations};
@@ -13,7 +14,9 @@ use crate::exit::Exit;
 use crate::legacy::Legacy;
 use crate::policy_file::PolicyFile;
 use crate::postgres::audit::{self, Head};
-use crate::postgres::{Server, connect, policy_store, retry_when_locked, schema};
+use crate::postgres::{
+    Server, connect, is_held, lock_key, policy_store, retry_when_locked, schema, work_key,
+};
 
 /// What is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -31,6 +34,8 @@ pub struct Status {
     pub counts: Option<Counts>,
     /// The end of the audit chain, as the last row says it.
     pub audit_head: Option<Head>,
+    /// The last migration, rollback or restoration, and whether it was finished.
+    pub earlier: Option<Earlier>,
     /// What does not look as it was left; `pbac validate` says more.
     pub drift: Vec<String>,
 }
@@ -73,14 +78,29 @@ pub struct Validation {
 pub async fn status(target: &Target<'_>) -> Result<Status, HostError> {
     let mut connection = connect(target.url, &target.reading()).await?;
     let status = retry_when_locked(&target.retry, async || {
+        // Locks are not part of a snapshot: before it and after it, so that a run that ends in between is no wreck.
+        let busy = somebody_works(&mut connection, target).await?;
         let mut transaction = connection.begin_with(SNAPSHOT).await?;
         let status = read(&mut transaction, target).await;
         transaction.rollback().await?;
-        status
+        let mut status = status?;
+        if let Some(earlier) = &mut status.earlier
+            && earlier.ending == EarlierEnding::Unfinished
+            && (busy || somebody_works(&mut connection, target).await?)
+        {
+            earlier.ending = EarlierEnding::GoingOn;
+        }
+        Ok::<_, Fault>(status)
     })
     .await;
     let _ = connection.close().await;
     Ok(status?)
+}
+
+/// Whether another pbac holds the schema's lock, or one that was killed has work there that the server has not ended yet.
+async fn somebody_works(connection: &mut PgConnection, target: &Target<'_>) -> Result<bool, sqlx::Error> {
+    Ok(is_held(lock_key(target.schema), connection).await?
+        || is_held(work_key(target.schema), connection).await?)
 }
 
 async fn read(connection: &mut PgConnection, target: &Target<'_>) -> Result<Status, Fault> {
@@ -124,6 +144,7 @@ async fn read(connection: &mut PgConnection, target: &Target<'_>) -> Result<Stat
         state,
         counts,
         audit_head,
+        earlier: Earlier::read(connection, target.schema).await?,
         drift,
     })
 }

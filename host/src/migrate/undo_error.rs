@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::apply::UNKNOWN_HELP;
 use crate::error::HostError;
 use crate::exit::Exit;
 use crate::migrate::backup::{BackupError, BackupErrorKind};
@@ -9,7 +10,8 @@ use crate::postgres::audit::AuditError;
 use crate::postgres::schema::SchemaError;
 use crate::postgres::{ConnectError, Identifier, IdentifierError, LockError, RetryError, SqlState};
 
-/// Why a rollback or a restoration did not happen. In every case but [`UndoError::Unknown`] the database is as before.
+/// Why a rollback or a restoration did not happen. In every case but [`UndoError::Unknown`] and
+/// [`UndoError::ChecksNotRecorded`] the database is as before.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum UndoError {
@@ -42,6 +44,15 @@ pub enum UndoError {
         /// What the server or the system said.
         #[source]
         error: sqlx::Error,
+    },
+    /// The rollback is done, its commands were run, and their end cannot be written down.
+    #[error("the rollback of `{schema}` is done, but how its commands ended cannot be recorded: {error}")]
+    ChecksNotRecorded {
+        /// The schema.
+        schema: Identifier,
+        /// Why not.
+        #[source]
+        error: Box<UndoError>,
     },
     /// The audit log cannot be written.
     #[error(transparent)]
@@ -195,9 +206,10 @@ impl From<UndoError> for HostError {
             UndoError::Lock(LockError::Busy { .. }) => (Exit::Busy, "try again when it is done"),
             UndoError::Audit(error) => return error.into(),
             UndoError::Schema(error) => return error.into(),
-            UndoError::Unknown { .. } => (
+            UndoError::Unknown { .. } => (Exit::Failed, UNKNOWN_HELP),
+            UndoError::ChecksNotRecorded { .. } => (
                 Exit::Failed,
-                "it is all done or not at all: `pbac status` says which; then give the same command again",
+                "give the same command again: it runs the configured commands and records them",
             ),
             UndoError::Busy { .. } => (Exit::Busy, "try again when less is going on"),
             UndoError::Lock(_) | UndoError::Server(_) | UndoError::Circle { .. } | UndoError::Name(_) => {

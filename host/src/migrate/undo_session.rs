@@ -14,7 +14,7 @@ use crate::postgres::audit::{Entry, Head, Outcome, append};
 use crate::postgres::schema::ensure_audit_log;
 use crate::postgres::{
     ConnectSettings, DatabaseUrl, Identifier, RetryPolicy, SchemaLock, Server, SessionLimits, connect,
-    retry_when_locked,
+    mark_work, retry_when_locked, was_committed,
 };
 
 /// Where to work, how long to wait, and what time it is.
@@ -42,6 +42,8 @@ pub(super) struct Session {
     pub(super) server: i32,
     lock: SchemaLock,
     actor: String,
+    /// Whether the attempt is in the audit log: what ends it from here on has failed and was not refused.
+    attempted: bool,
 }
 
 impl Session {
@@ -51,17 +53,18 @@ impl Session {
         let server = Server::ask(&mut connection).await?.version;
         let actor = sqlx::query_scalar("SELECT session_user::text").fetch_one(&mut connection).await?;
         let lock = SchemaLock::acquire(&settings.url, &settings.schema, settings.wait).await?;
-        Ok(Self { settings, connection, server, lock, actor })
+        Ok(Self { settings, connection, server, lock, actor, attempted: false })
     }
 
-    /// Gives the lock back.
-    pub(super) async fn close(self) -> Result<(), UndoError> {
-        self.connection.close().await?;
-        Ok(self.lock.release().await?)
+    /// Gives the lock back. Both end with their connections in any case, and what was done is done.
+    pub(super) async fn close(self) {
+        let _ = self.connection.close().await;
+        let _ = self.lock.release().await;
     }
 
     pub(super) async fn begin(&mut self) -> Result<(), sqlx::Error> {
-        sqlx::raw_sql("BEGIN").execute(&mut self.connection).await.map(drop)
+        sqlx::raw_sql("BEGIN").execute(&mut self.connection).await?;
+        mark_work(&mut self.connection, &self.settings.schema).await
     }
 
     /// Begins a transaction that holds off everybody who would write to our tables, and is not held off for long.
@@ -70,6 +73,7 @@ impl Session {
         let limit = settings.lock_timeout;
         let locked = retry_when_locked(&RetryPolicy::default(), async || -> Result<(), UndoError> {
             sqlx::raw_sql("BEGIN").execute(&mut *connection).await?;
+            mark_work(connection, &settings.schema).await?;
             let locked = lock_tables(connection, owned, Mode::Share, limit).await;
             if locked.is_err() {
                 sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await?;
@@ -99,8 +103,14 @@ impl Session {
         locked.map_err(|error| UndoError::from_retry(error, &settings.schema))
     }
 
-    /// Ends the transaction: commits it with its audit record, or rolls it back where this is a dry run.
-    pub(super) async fn commit(&mut self, action: &str, details: Value) -> Result<Option<Head>, UndoError> {
+    /// Ends the transaction: commits it with its audit record, or rolls it back where this is a dry run. Calls `last`
+    /// right before the commit.
+    pub(super) async fn commit(
+        &mut self,
+        action: &str,
+        details: Value,
+        last: impl FnOnce(),
+    ) -> Result<Option<Head>, UndoError> {
         if self.settings.dry_run {
             self.roll_back().await;
             return Ok(None);
@@ -109,9 +119,22 @@ impl Session {
         self.lock.check().await?;
         let entry = entry(&self.actor, action, &self.settings.schema, Outcome::Succeeded, details);
         let head = append(&mut self.connection, &self.settings.schema, &entry).await?;
-        match sqlx::raw_sql("COMMIT").execute(&mut self.connection).await {
-            Ok(_) => Ok(Some(head)),
-            Err(error) => Err(UndoError::Unknown { schema: self.settings.schema.clone(), error }),
+        last();
+        let Err(error) = sqlx::raw_sql("COMMIT").execute(&mut self.connection).await else {
+            return Ok(Some(head));
+        };
+        // The answer did not arrive, and the record is there exactly if the rest is.
+        let Session { settings, .. } = self;
+        match was_committed(&settings.url, &settings.schema, head).await {
+            Some(true) => {
+                // For what is still to be looked at.
+                if let Ok(fresh) = connect(&settings.url, &limits(settings)).await {
+                    self.connection = fresh;
+                }
+                Ok(Some(head))
+            }
+            Some(false) => Err(error.into()),
+            None => Err(UndoError::Unknown { schema: settings.schema.clone(), error }),
         }
     }
 
@@ -122,7 +145,7 @@ impl Session {
 
     /// Makes the audit log where it is missing. One that is there is taken as it is: a way back that asks for more would
     /// be none in an emergency.
-    pub(super) async fn ensure_audit(&mut self) -> Result<(), UndoError> {
+    async fn ensure_audit(&mut self) -> Result<(), UndoError> {
         if self.settings.dry_run || self.has_audit().await? {
             return Ok(());
         }
@@ -145,6 +168,14 @@ impl Session {
         .await
     }
 
+    /// Records what is going to be tried; makes the audit log where it is missing.
+    pub(super) async fn attempt(&mut self, action: &str, details: Value) -> Result<(), UndoError> {
+        self.ensure_audit().await?;
+        self.record(action, Outcome::Attempted, details).await?;
+        self.attempted = true;
+        Ok(())
+    }
+
     /// Records something on a connection of its own, so that it stays whatever becomes of the work. Nothing in a dry run.
     pub(super) async fn record(
         &self,
@@ -162,16 +193,18 @@ impl Session {
         Ok(Some(head))
     }
 
-    /// Rolls back and records why. The reason counts more than a record that cannot be written.
-    pub(super) async fn fail(&mut self, action: &str, error: UndoError) -> UndoError {
+    /// Rolls back and records at which step and why. The reason counts more than a record that cannot be written.
+    pub(super) async fn fail(&mut self, action: &str, step: Option<&str>, error: UndoError) -> UndoError {
         self.roll_back().await;
         if matches!(error, UndoError::Unknown { .. }) {
             // The log has what was attempted, and the success exactly if there was one.
             return error;
         }
-        let outcome = if error.is_refusal() { Outcome::Refused } else { Outcome::Failed };
-        if matches!(self.has_audit().await, Ok(true)) {
-            let details = serde_json::json!({ "error": error.to_string() });
+        let refused = error.is_refusal() && !self.attempted;
+        let outcome = if refused { Outcome::Refused } else { Outcome::Failed };
+        // A connection that is gone cannot be asked whether there is a log; an attempt has one.
+        if self.attempted || matches!(self.has_audit().await, Ok(true)) {
+            let details = serde_json::json!({ "step": step, "error": error.to_string() });
             let _ = self.record(action, outcome, details).await;
         }
         error

@@ -3,6 +3,9 @@
 //! Polled, since a backend that blocks in `pg_advisory_lock` holds a snapshot, and `CREATE INDEX CONCURRENTLY` waits
 //! for snapshots: the two deadlock. On a connection of its own, since the lock belongs to the session and has to
 //! outlast every transaction of the work it covers.
+//!
+//! A process that was killed loses the lock at once, and its transaction only when the server has noticed: who gets the
+//! lock waits for that too.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -16,6 +19,7 @@ use super::connect::{ConnectError, ConnectErrorKind, ConnectSettings, connect, s
 use super::database_url::DatabaseUrl;
 use super::identifier::Identifier;
 use super::retry::jittered;
+use super::work::work_key;
 use crate::error::HostError;
 use crate::exit::Exit;
 
@@ -43,17 +47,20 @@ impl SchemaLock {
         }
         // The connection lies idle for as long as the work takes.
         sqlx::query("SELECT set_config('idle_session_timeout', '0', false)").execute(&mut connection).await?;
+        let mut ours = false;
         loop {
-            let locked: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
-                .bind(key)
-                .fetch_one(&mut connection)
-                .await?;
-            if locked {
+            ours = ours
+                || sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
+                    .bind(key)
+                    .fetch_one(&mut connection)
+                    .await?;
+            let in_the_way = if ours { work_key(schema) } else { key };
+            if ours && !is_held(in_the_way, &mut connection).await? {
                 return Ok(Self { connection, key });
             }
             let left = wait.saturating_sub(began.elapsed());
             if left.is_zero() {
-                let holder = Holder::of(key, &mut connection).await?;
+                let holder = Holder::of(in_the_way, &mut connection).await?;
                 return Err(LockError::Busy { schema: schema.clone(), waited: began.elapsed(), holder });
             }
             sleep(jittered(POLL).max(SHORTEST_POLL).min(left)).await;
@@ -97,6 +104,11 @@ impl fmt::Debug for SchemaLock {
 pub fn lock_key(schema: &Identifier) -> i64 {
     let digest = Sha256::new().chain_update("pbac schema lock\0").chain_update(schema.as_str()).finalize();
     digest.iter().take(8).fold(0, |key, byte| (key << 8) | i64::from(*byte))
+}
+
+/// Whether anybody holds an advisory lock of this database.
+pub(crate) async fn is_held(key: i64, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    Ok(Holder::of(key, connection).await?.is_some())
 }
 
 /// Who holds a lock, as far as this user may see it.

@@ -13,6 +13,7 @@ pub mod policy_store;
 mod retry;
 pub mod schema;
 pub mod source_functions;
+mod work;
 
 pub use binaries::{Binaries, BinariesError, PG_BIN};
 pub use cluster::{Cluster, ClusterError, ClusterOptions, KeptCluster};
@@ -22,5 +23,7 @@ pub use connect::{
 };
 pub use database_url::{APPLICATION_NAME, DatabaseUrl, DatabaseUrlError};
 pub use identifier::{Identifier, IdentifierError, IdentifierErrorKind, MAX_IDENTIFIER_BYTES, QualifiedName};
+pub(crate) use lock::is_held;
 pub use lock::{Holder, LockError, SchemaLock, lock_key};
 pub use retry::{LOCK_NOT_AVAILABLE, RetryError, RetryPolicy, SqlState, retry_when_locked};
+pub use work::{mark_work, was_committed, work_key};
