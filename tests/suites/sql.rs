@@ -1,7 +1,7 @@
 //! The questions in SQL against the oracle: every case file, and generated worlds, each with its whole reason.
 
 use fastrand::Rng;
-use pbac::policy_file::{Source, SourceKind};
+use pbac::policy_file::Source;
 use pbac::postgres::{Identifier, QualifiedName, policy_store, schema, source_functions};
 use pbac_tests::cases::{self, ask_user};
 use pbac_tests::database::TestDatabase;
@@ -29,15 +29,9 @@ async fn prepared() -> (TestDatabase, PgConnection) {
     .execute(&mut connection)
     .await
     .unwrap();
-    let source = Source {
-        kind: SourceKind::RoleColumn,
-        table: QualifiedName::parse("public.people").unwrap(),
-        user_id: "id".to_owned(),
-        role: "role".to_owned(),
-        active: None,
-        null_active: None,
-        rename: Default::default(),
-    };
+    let column = |name: &str| Identifier::new(name).unwrap();
+    let table = QualifiedName::parse("public.people").unwrap();
+    let source = Source::role_column(table, column("id"), column("role"));
     let mut transaction = connection.begin().await.unwrap();
     schema::ensure_audit_log(&mut transaction, &name(), "tester").await.unwrap();
     schema::apply(&mut transaction, &name(), "tester").await.unwrap();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pbac::error::HostError;
 use pbac::exit::Exit;
-use pbac::policy_file::{NullActive, PolicyFile, Source, SourceKind};
+use pbac::policy_file::{Activity, NullActive, PolicyFile, Source};
 use pbac::postgres::audit::{self, Entry, FaultKind, Head, Outcome};
 use pbac::postgres::ledger::{PolicyRun, record_policy, source_from_json};
 use pbac::postgres::policy_store::{self, GrantOutcome, StoreError};
@@ -109,15 +109,15 @@ fn given(user: &str, effect: Effect, pattern: &str, expires_at: Option<i64>, rea
     }
 }
 
+fn column(name: &str) -> Identifier {
+    Identifier::new(name).unwrap()
+}
+
 fn source(table: &str) -> Source {
     Source {
-        kind: SourceKind::RoleColumn,
-        table: QualifiedName::parse(table).unwrap(),
-        user_id: "id".to_owned(),
-        role: "role".to_owned(),
-        active: Some("is_active".to_owned()),
+        activity: Some(Activity::Boolean(column("is_active"))),
         null_active: Some(NullActive::Inactive),
-        rename: BTreeMap::new(),
+        ..Source::role_column(QualifiedName::parse(table).unwrap(), column("id"), column("role"))
     }
 }
 
@@ -642,7 +642,7 @@ mod legacy_roles {
             sqlx::query(AssertSqlSafe(sql)).bind(known).execute(&mut connection).await.unwrap();
             let source = Source {
                 table: QualifiedName::parse("public.\"us ers\"").unwrap(),
-                user_id: "i\"d".to_owned(),
+                user_id: column("i\"d"),
                 ..source("public.users")
             };
             install(&mut connection, Some(&source)).await.unwrap();
@@ -696,7 +696,7 @@ mod legacy_roles {
             found(&mut connection).await,
             [(1, true), (0, false), (0, false), (0, true), (1, true), (0, true)]
         );
-        source.active = None;
+        source.activity = None;
         source.rename = BTreeMap::from([("It's \"old\"".to_owned(), "'new'".to_owned())]);
         install(&mut connection, Some(&source)).await.unwrap();
         assert_eq!(

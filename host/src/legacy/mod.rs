@@ -9,7 +9,7 @@ use policy_core::Policy;
 use serde::Serialize;
 use sqlx::PgConnection;
 
-use crate::policy_file::{Source, SourceKind};
+use crate::policy_file::Source;
 use crate::postgres::{Identifier, QualifiedName};
 
 pub use finding::{Finding, FindingCode, MAX_FIRST};
@@ -54,9 +54,7 @@ impl Legacy {
         source: &Source,
         policy: &Policy,
     ) -> Result<Self, sqlx::Error> {
-        match source.kind {
-            SourceKind::RoleColumn => role_column::read(connection, source, policy).await,
-        }
+        role_column::read(connection, source, policy).await
     }
 
     /// Whether a finding forbids to go on.
@@ -83,7 +81,5 @@ pub async fn any_undenied(
     labels: &[&str],
     schema: Option<&Identifier>,
 ) -> Result<bool, sqlx::Error> {
-    match source.kind {
-        SourceKind::RoleColumn => role_column::any_undenied(connection, source, labels, schema).await,
-    }
+    role_column::any_undenied(connection, source, labels, schema).await
 }

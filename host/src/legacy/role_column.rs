@@ -11,6 +11,7 @@ use super::finding::{Finding, FindingCode, MAX_FIRST};
 use super::{Label, Legacy, role_of};
 use crate::policy_file::{NullActive, Source};
 use crate::postgres::Identifier;
+use crate::postgres::source_functions::plain;
 
 pub(super) async fn read(
     connection: &mut PgConnection,
@@ -19,19 +20,25 @@ pub(super) async fn read(
 ) -> Result<Legacy, sqlx::Error> {
     let mut legacy =
         Legacy { table: source.table.clone(), users: 0, active: 0, labels: Vec::new(), findings: Vec::new() };
+    let Some((role, active)) = plain(source) else {
+        let message = "this pbac reads sources of one role column only; write `kind = \"role-column\"`";
+        legacy.findings.push(Finding::stop(FindingCode::MissingSource, message));
+        return Ok(legacy);
+    };
     let table = TableFacts::read(connection, source).await?;
-    let columns = ColumnFacts::read(connection, source).await?;
-    legacy.findings = faults(source, table.as_ref(), &columns);
+    let columns = ColumnFacts::read(connection, source, role, active).await?;
+    legacy.findings = faults(source, role, active, table.as_ref(), &columns);
     if legacy.stops() {
         return Ok(legacy);
     }
-    let labels = columns.get(&source.role).map(|column| column.base_type);
+    let labels = columns.get(role.as_str()).map(|column| column.base_type);
     let declared: Vec<String> =
         sqlx::query_scalar("SELECT enumlabel::text FROM pg_enum WHERE enumtypid::bigint = $1")
             .bind(labels)
             .fetch_all(&mut *connection)
             .await?;
-    let counts = count(connection, source).await?;
+    let sql = Sql::of(source, role, active);
+    let counts = count(connection, source, &sql).await?;
     legacy.users = total(&counts, |row| row.users);
     legacy.active = total(&counts, |row| row.active);
     let without_role = total(&counts, |row| if row.label.is_none() { row.users } else { 0 });
@@ -39,7 +46,6 @@ pub(super) async fn read(
     let bad_ids = total(&counts, |row| row.bad_ids);
     legacy.labels = labelled(counts, declared, source, policy);
 
-    let sql = Sql::of(source);
     if without_role > 0 {
         let first = first_ids(connection, &sql, &format!("{} IS NULL", sql.label), None).await?;
         let message = "users have no role; give each one, or delete them";
@@ -91,7 +97,8 @@ pub(super) async fn any_undenied(
     labels: &[&str],
     schema: Option<&Identifier>,
 ) -> Result<bool, sqlx::Error> {
-    let Sql { table, id, label, active, .. } = Sql::of(source);
+    let Some((role, active)) = plain(source) else { return Ok(false) };
+    let Sql { table, id, label, active, .. } = Sql::of(source, role, active);
     let null_active = source.null_active == Some(NullActive::Active);
     let undenied = schema.map_or_else(String::new, |schema| {
         format!(
@@ -117,23 +124,18 @@ struct Sql {
 }
 
 impl Sql {
-    fn of(source: &Source) -> Self {
-        let column = quoted(&source.user_id);
+    fn of(source: &Source, role: &Identifier, active: Option<&Identifier>) -> Self {
+        let column = source.user_id.quoted();
         let id = format!("{column}::text");
         Self {
             column,
             table: source.table.quoted(),
-            label: format!("{}::text", quoted(&source.role)),
-            active: source.active.as_deref().map_or_else(|| "true".to_owned(), quoted),
+            label: format!("{}::text", role.quoted()),
+            active: active.map_or_else(|| "true".to_owned(), Identifier::quoted),
             bad_id: format!("({id} IS NULL OR octet_length({id}) NOT BETWEEN 1 AND {MAX_USER_ID_BYTES})"),
             id,
         }
     }
-}
-
-/// The policy file has checked that it is a name; what PostgreSQL cannot hold is not found there.
-fn quoted(column: &str) -> String {
-    format!("\"{}\"", column.replace('"', "\"\""))
 }
 
 /// What the catalogs say about the table.
@@ -159,7 +161,7 @@ impl TableFacts {
         )
         .bind(source.table.schema.as_str())
         .bind(source.table.table.as_str())
-        .bind(&source.user_id)
+        .bind(source.user_id.as_str())
         .fetch_optional(connection)
         .await
     }
@@ -179,9 +181,11 @@ impl ColumnFacts {
     async fn read(
         connection: &mut PgConnection,
         source: &Source,
+        role: &Identifier,
+        active: Option<&Identifier>,
     ) -> Result<BTreeMap<String, Self>, sqlx::Error> {
         let names: Vec<&str> =
-            [&source.user_id, &source.role].into_iter().chain(&source.active).map(String::as_str).collect();
+            [&source.user_id, role].into_iter().chain(active).map(Identifier::as_str).collect();
         let columns: Vec<Self> = sqlx::query_as(
             "SELECT a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS type_name, \
              coalesce(nullif(t.typbasetype, 0), t.oid)::bigint AS base_type, t.typcategory::text AS category, \
@@ -202,6 +206,8 @@ impl ColumnFacts {
 /// What forbids to look at the rows.
 fn faults(
     source: &Source,
+    role: &Identifier,
+    active: Option<&Identifier>,
     table: Option<&TableFacts>,
     columns: &BTreeMap<String, ColumnFacts>,
 ) -> Vec<Finding> {
@@ -224,9 +230,10 @@ fn faults(
         );
         found.push(Finding::stop(FindingCode::RowSecurity, message));
     }
-    let active = source.active.iter().map(|column| ("active", column));
-    let named = [("user_id", &source.user_id), ("role", &source.role)].into_iter().chain(active);
+    let active = active.into_iter().map(|column| ("active", column));
+    let named = [("user_id", &source.user_id), ("role", role)].into_iter().chain(active);
     for (key, column_name) in named {
+        let column_name = column_name.as_str();
         let Some(column) = columns.get(column_name) else {
             let message =
                 format!("`{name}` has no column `{column_name}`; check `{key}` in the policy's [source]");
@@ -273,8 +280,8 @@ struct Count {
 }
 
 /// All that has to be known of the rows, in one pass over them.
-async fn count(connection: &mut PgConnection, source: &Source) -> Result<Vec<Count>, sqlx::Error> {
-    let Sql { table, label, active, bad_id, .. } = Sql::of(source);
+async fn count(connection: &mut PgConnection, source: &Source, sql: &Sql) -> Result<Vec<Count>, sqlx::Error> {
+    let Sql { table, label, active, bad_id, .. } = sql;
     let null_active = source.null_active == Some(NullActive::Active);
     let sql = format!(
         "SELECT {label} AS label, count(*) AS users, count(*) FILTER (WHERE coalesce({active}, {null_active})) AS active, \

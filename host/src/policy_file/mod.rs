@@ -15,7 +15,10 @@ use toml::de::DeValue;
 
 pub use crate::toml_file::TomlFileError as PolicyFileError;
 use crate::toml_file::{self, Reader, Section};
-pub use source::{NullActive, Source, SourceKind};
+pub use source::{
+    Activity, Condition, Form, Hop, NullActive, PermissionWay, RoleWay, Source, SourceKind, SourcePath,
+    Treatment,
+};
 
 /// The version of the format that is read.
 pub const FORMAT_VERSION: i64 = 1;
@@ -71,7 +74,7 @@ fn read(reader: &mut Reader<'_>, root: &Section<'_, '_>, text: &str) -> Option<P
     let permissions = catalog::read(reader, root);
     let roles = roles::read(reader, root);
     let conflicts = conflicts::read(reader, root);
-    let source = source::read(reader, root, &roles);
+    let source = source::read(reader, root, source::Known { permissions: &permissions, roles: &roles });
     let name = name.filter(|_| reader.is_content())?;
     // The readers above report what Policy::new refuses with a place; this is the proof, not the report.
     let parts = PolicyParts { permissions, roles, conflicts, ..PolicyParts::default() };

@@ -1,16 +1,14 @@
 //! The ledger's rows for policies: what was put in force, and how the legacy tables were then.
 
-use std::collections::BTreeMap;
-
 use policy_core::ContentHash;
 use serde::Deserialize;
 use sqlx::PgConnection;
 
-use super::identifier::{Identifier, QualifiedName};
+use super::identifier::Identifier;
 use super::policy_store::WriteCounts;
 use super::schema::{SchemaError, TOOL_VERSION, enter};
 use super::source_functions::LegacyState;
-use crate::policy_file::{NullActive, PolicyFile, Source, SourceKind};
+use crate::policy_file::{PolicyFile, Source};
 
 /// A policy that was put in force in this transaction.
 #[derive(Clone, Copy, Debug)]
@@ -65,42 +63,7 @@ pub async fn record_policy(
 ///
 /// When the value was not written by [`record_policy`].
 pub fn source_from_json(value: &serde_json::Value) -> Result<Source, SchemaError> {
-    let recorded = RecordedSource::deserialize(value).map_err(damaged)?;
-    Ok(Source {
-        kind: match recorded.kind.as_str() {
-            "role-column" => SourceKind::RoleColumn,
-            other => return Err(damaged(format!("`{}` is not a kind of source", other.escape_debug()))),
-        },
-        table: QualifiedName::parse(&recorded.table).map_err(damaged)?,
-        user_id: recorded.user_id,
-        role: recorded.role,
-        active: recorded.active,
-        null_active: match recorded.null_active.as_deref() {
-            None => None,
-            Some("active") => Some(NullActive::Active),
-            Some("inactive") => Some(NullActive::Inactive),
-            Some(other) => {
-                return Err(damaged(format!("`{}` is not a meaning of NULL", other.escape_debug())));
-            }
-        },
-        rename: recorded.rename,
-    })
-}
-
-/// [`Source`] as it serialises.
-#[derive(Deserialize)]
-struct RecordedSource {
-    kind: String,
-    table: String,
-    user_id: String,
-    role: String,
-    active: Option<String>,
-    null_active: Option<String>,
-    rename: BTreeMap<String, String>,
-}
-
-fn damaged(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> SchemaError {
-    SchemaError::Server(sqlx::Error::Decode(error.into()))
+    Source::deserialize(value).map_err(|error| SchemaError::Server(sqlx::Error::Decode(error.into())))
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String, SchemaError> {

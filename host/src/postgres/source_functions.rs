@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, Executor, FromRow, PgConnection};
 
 use super::identifier::Identifier;
 use super::schema::{SchemaError, enter, serialize_hex};
-use crate::policy_file::{NullActive, Source, SourceKind};
+use crate::policy_file::{Activity, Form, NullActive, RoleWay, Source, SourcePath};
 
 /// The legacy tables at one moment, so that a later look can show that they are unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -124,15 +124,15 @@ struct Bodies {
 
 impl Bodies {
     async fn ask(connection: &mut PgConnection, source: &Source) -> Result<Self, sqlx::Error> {
-        let SourceKind::RoleColumn = source.kind;
+        let (role, active) = plain(source).ok_or_else(|| sqlx::Error::Configuration(NOT_READ_YET.into()))?;
         let rename =
             serde_json::to_string(&source.rename).map_err(|error| sqlx::Error::Encode(error.into()))?;
         sqlx::query_as(BODIES)
             .bind(source.table.schema.as_str())
             .bind(source.table.table.as_str())
-            .bind(&source.user_id)
-            .bind(&source.role)
-            .bind(&source.active)
+            .bind(source.user_id.as_str())
+            .bind(role.as_str())
+            .bind(active.map(Identifier::as_str))
             .bind(source.null_active.map(|meaning| meaning == NullActive::Active))
             .bind(if source.rename.is_empty() { None } else { Some(rename) })
             .fetch_one(connection)
@@ -147,6 +147,24 @@ impl Bodies {
             users: "select null::text, null::text, null::text, null::boolean where false".to_owned(),
         }
     }
+}
+
+const NOT_READ_YET: &str = "this pbac reads sources of one role column only; write `kind = \"role-column\"`";
+
+/// The role's column and the one that says who is active, where that is all a source says.
+pub(crate) fn plain(source: &Source) -> Option<(&Identifier, Option<&Identifier>)> {
+    let [RoleWay::Path(SourcePath { column: Some(role), form: Form::One, via })] = source.roles.as_slice()
+    else {
+        return None;
+    };
+    let active = match &source.activity {
+        None => None,
+        Some(Activity::Boolean(column)) => Some(column),
+        Some(_) => return None,
+    };
+    let simple =
+        via.is_empty() && source.only.is_empty() && !source.distinct && source.permissions.is_empty();
+    simple.then_some((role, active))
 }
 
 const CREATE: &str = "select format($sql$\

@@ -36,12 +36,13 @@ pub(crate) struct Section<'v, 'i> {
     name: String,
     /// What is marked when something is missing in it.
     place: Range<usize>,
+    is_root: bool,
 }
 
 impl<'v, 'i> Section<'v, 'i> {
     /// The whole file.
     pub(super) fn root(table: &'v DeTable<'i>) -> Self {
-        Self { table, name: "the file".to_owned(), place: 0..0 }
+        Self { table, name: "the file".to_owned(), place: 0..0, is_root: true }
     }
 
     /// What it is called in messages.
@@ -105,7 +106,7 @@ impl<'t> Reader<'t> {
         name: String,
     ) -> Option<Section<'v, 'i>> {
         match value.get_ref() {
-            DeValue::Table(table) => Some(Section { table, name, place }),
+            DeValue::Table(table) => Some(Section { table, name, place, is_root: false }),
             other => {
                 let found = article(other);
                 self.fault(value.span(), format_args!("{name} must be a table, not {found}"));
@@ -232,9 +233,10 @@ impl<'t> Reader<'t> {
         let DeValue::Array(items) = value.get_ref() else {
             let found = article(value.get_ref());
             let place = section.key_place(key).unwrap_or(value.span());
+            let example = if section.is_root { format!("[[{key}]]") } else { format!("{key} = [{{ … }}]") };
             self.fault(
                 place,
-                format_args!("`{key}` must be a list of tables, not {found}; write `[[{key}]]`"),
+                format_args!("`{key}` must be a list of tables, not {found}; write `{example}`"),
             );
             return Vec::new();
         };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pbac::migrate::apply::Ending;
-use pbac::policy_file::{PolicyFile, Source, SourceKind};
+use pbac::policy_file::{PolicyFile, Source};
 use pbac::postgres::{Identifier, QualifiedName, policy_store};
 use policy_core::{
     Conflict, Label, Pattern, Permission, PermissionName, Policy, PolicyParts, Role, RoleName,
@@ -61,6 +61,7 @@ async fn names_reach_the_database_as_data_only() {
         .await
         .unwrap();
 
+    let column = |name: &str| Identifier::new(name).unwrap();
     let role_name = |name: &str| RoleName::parse(name).unwrap();
     let mut parts = PolicyParts::default();
     for (at, name) in HOSTILE.iter().enumerate() {
@@ -88,13 +89,8 @@ async fn names_reach_the_database_as_data_only() {
         name: HOSTILE[0].to_owned(),
         policy: Policy::new(parts).unwrap(),
         source: Some(Source {
-            kind: SourceKind::RoleColumn,
-            table,
-            user_id: id.to_owned(),
-            role: role.to_owned(),
-            active: None,
-            null_active: None,
             rename: BTreeMap::from([("'old\"$$".to_owned(), HOSTILE[1].to_owned())]),
+            ..Source::role_column(table, column(id), column(role))
         }),
         text_hash: "00".repeat(32),
     };
