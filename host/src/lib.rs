@@ -9,6 +9,7 @@ pub mod demo;
 pub mod endpoints;
 pub mod error;
 pub mod exit;
+pub mod inspect;
 pub mod legacy;
 pub mod migrate;
 pub mod policy_file;

@@ -103,7 +103,8 @@ async fn every_field_is_documented() {
     let path = shop.directory.path().join("next.toml");
     let policy = std::fs::read_to_string(shop.directory.path().join("policy.toml")).unwrap();
     std::fs::write(&path, policy.replace("\"po.view\", \"po.create\"", "\"po.view\"")).unwrap();
-    let commands: [&[&str]; 18] = [
+    let commands: [&[&str]; 19] = [
+        &["init"],
         &["check", "1", "po.approve"],
         &["grant", "3", "po.approve", "--by", "1", "--expires", "+1h", "--reason", "holiday"],
         &["explain", "3", "po.approve"],

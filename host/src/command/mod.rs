@@ -13,6 +13,7 @@ pub mod demo;
 pub mod diff;
 pub mod explain;
 pub mod grant;
+pub mod init;
 pub mod lint;
 pub mod man;
 pub mod migrate;
@@ -35,6 +36,8 @@ use crate::exit::Exit;
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Look at a database and say where its roles and permissions lie
+    Init(init::Args),
     /// Show what a migration would do, and change nothing
     Plan(plan::Args),
     /// Put the policy in force: everything or nothing
@@ -85,6 +88,7 @@ impl Command {
     /// What the subcommand says.
     pub async fn run(self, context: &Context) -> Result<Exit, HostError> {
         match self {
+            Self::Init(args) => init::run(args, context).await,
             Self::Plan(args) => plan::run(args, context).await,
             Self::Migrate(args) => migrate::run(args, context).await,
             Self::Validate(args) => validate::run(args, context).await,
