@@ -21,7 +21,7 @@ pub const DEFAULT_POLICY: &str = "policy.toml";
 /// The schema of our tables when none is named.
 pub const DEFAULT_SCHEMA: &str = "pbac";
 /// How long one statement waits for a lock before it gives way, in milliseconds: others queue behind whoever waits.
-pub const DEFAULT_LOCK_TIMEOUT_MS: u64 = 200;
+pub const DEFAULT_LOCK_TIMEOUT_MS: u64 = 100;
 /// The longest lock time-out that is accepted, in milliseconds.
 pub const MAX_LOCK_TIMEOUT_MS: u64 = 600_000;
 
@@ -160,7 +160,7 @@ fn lock_timeout(file: &file::Settings, environment: Environment<'_>) -> Result<D
         Some(text) => text.parse().map_err(|_| {
             let text = printable(&text);
             HostError::usage(format_args!("PBAC_LOCK_TIMEOUT_MS: `{text}` is not a number of milliseconds"))
-                .help("give a whole number, such as 200")
+                .help("give a whole number, such as 100")
         })?,
         None => file.lock_timeout_ms.unwrap_or(DEFAULT_LOCK_TIMEOUT_MS),
     };
