@@ -9,5 +9,8 @@ pub mod database;
 pub mod generate;
 pub mod oracle;
 pub mod oracle_reports;
+pub mod pooler;
 pub mod shrink;
+pub mod site;
+pub mod traffic;
 pub mod world;

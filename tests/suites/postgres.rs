@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use pbac::postgres::{
     Cluster, ClusterOptions, ConnectErrorKind, ConnectSettings, DatabaseUrl, DatabaseUrlError, Identifier,
     LockError, QualifiedName, RetryError, RetryPolicy, SchemaLock, Server, SessionLimits, connect,
-    retry_when_locked, shares_backends,
+    retry_when_locked, session_user, transaction,
 };
 use pbac_tests::database::TestDatabase;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -202,42 +202,20 @@ mod connecting {
     }
 
     #[tokio::test]
-    async fn a_good_connection_says_who_it_is_and_keeps_its_limits() {
+    async fn a_good_connection_says_who_it_is() {
         let database = TestDatabase::create().await;
-        let limits = SessionLimits {
-            statement_timeout: Some(Duration::from_millis(150)),
-            lock_timeout: Some(Duration::from_secs(2)),
-        };
-        let settings = ConnectSettings { limits, ..ConnectSettings::default() };
-        let mut connection = connect(database.url(), &settings).await.unwrap();
+        let mut connection = connect(database.url(), &ConnectSettings::default()).await.unwrap();
         let server = Server::ask(&mut connection).await.unwrap();
         assert!(
             server.major() >= 14 && server.backend_pid > 0 && !server.standby && !server.read_only,
             "{server:?}"
         );
-        let shown: (String, String) =
-            sqlx::query_as("SELECT current_setting('application_name'), current_setting('lock_timeout')")
-                .fetch_one(&mut connection)
-                .await
-                .unwrap();
-        assert_eq!(shown, ("pbac".to_owned(), "2s".to_owned()));
-        let error = sqlx::raw_sql("SELECT pg_sleep(5)").execute(&mut connection).await.unwrap_err();
-        assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("57014"));
-    }
-
-    #[tokio::test]
-    async fn limits_of_a_transaction_end_with_it() {
-        let database = TestDatabase::create().await;
-        let mut connection = database.connect().await;
-        let limits =
-            SessionLimits { lock_timeout: Some(Duration::from_millis(7)), ..SessionLimits::default() };
-        let mut transaction = connection.begin().await.unwrap();
-        limits.apply_to_transaction(&mut transaction).await.unwrap();
-        let show = "SELECT current_setting('lock_timeout')";
-        let inside: String = sqlx::query_scalar(show).fetch_one(&mut *transaction).await.unwrap();
-        transaction.commit().await.unwrap();
-        let after: String = sqlx::query_scalar(show).fetch_one(&mut connection).await.unwrap();
-        assert_eq!((inside.as_str(), after.as_str()), ("7ms", "0"));
+        let application: String = sqlx::query_scalar("SELECT current_setting('application_name')")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        assert_eq!(application, "pbac");
+        assert_eq!(session_user(&mut connection).await.unwrap(), "postgres");
     }
 
     #[tokio::test]
@@ -309,13 +287,6 @@ mod connecting {
         let url = DatabaseUrl::from_str(&text).unwrap();
         let settings = ConnectSettings { writable: false, ..ConnectSettings::default() };
         connect(&url, &settings).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_direct_connection_shares_no_backend() {
-        let database = TestDatabase::create().await;
-        let mut connection = database.connect().await;
-        assert!(!shares_backends(&mut connection, database.url()).await.unwrap());
     }
 }
 
@@ -389,6 +360,27 @@ mod locks {
         assert!(matches!(lock.check().await, Err(LockError::Lost { .. })));
     }
 
+    /// The transaction that holds it lies open for as long as the work takes, and must be in nobody's way.
+    #[tokio::test]
+    async fn a_held_lock_delays_no_index_and_no_vacuum() {
+        let database = TestDatabase::create().await;
+        let mut connection = database.connect().await;
+        run(&mut connection, "CREATE TABLE t AS SELECT 1 AS n").await;
+        run(&mut connection, "SET statement_timeout = '20s'").await;
+        let mut lock = SchemaLock::acquire(database.url(), &schema("pbac"), Duration::ZERO).await.unwrap();
+        run(&mut connection, "UPDATE t SET n = 2").await;
+        run(&mut connection, "CREATE INDEX CONCURRENTLY i ON t (n)").await;
+        let held_back: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
+             AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)",
+        )
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+        assert_eq!(held_back, 0);
+        lock.check().await.unwrap();
+    }
+
     #[tokio::test]
     async fn of_many_at_once_each_gets_it_alone() {
         let database = TestDatabase::create().await;
@@ -419,6 +411,65 @@ mod locks {
     }
 }
 
+mod transactions {
+    use pbac::postgres::transaction::{Kind, within};
+
+    use super::*;
+
+    const SHOW: &str = "SELECT current_setting('lock_timeout'), current_setting('statement_timeout')";
+
+    #[tokio::test]
+    async fn limits_end_with_the_transaction_and_nothing_stays_prepared() {
+        let database = TestDatabase::create().await;
+        let mut connection = database.connect().await;
+        let limits = SessionLimits {
+            statement_timeout: Some(Duration::from_millis(150)),
+            lock_timeout: Some(Duration::from_secs(2)),
+        };
+        let shown = within(&mut connection, Kind::Work, limits, async |connection| {
+            let shown: (String, String) = sqlx::query_as(SHOW).fetch_one(&mut *connection).await?;
+            let prepared: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_prepared_statements")
+                .fetch_one(connection)
+                .await?;
+            assert_eq!(prepared, 2);
+            Ok::<_, sqlx::Error>(shown)
+        });
+        assert_eq!(shown.await.unwrap(), ("2s".to_owned(), "150ms".to_owned()));
+        let slow = within(&mut connection, Kind::Work, limits, async |connection| {
+            sqlx::query("SELECT pg_sleep($1)").bind(5.0).execute(connection).await
+        });
+        let error = slow.await.unwrap_err();
+        assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("57014"));
+        let row = sqlx::raw_sql(
+            "SELECT current_setting('lock_timeout'), current_setting('statement_timeout'), \
+             (SELECT count(*) FROM pg_prepared_statements)::text",
+        )
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+        let found: (String, String, String) = sqlx::FromRow::from_row(&row).unwrap();
+        assert_eq!(found, ("0".to_owned(), "0".to_owned(), "0".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn work_that_fails_is_undone_and_a_snapshot_cannot_write() {
+        let database = TestDatabase::create().await;
+        let mut connection = database.connect().await;
+        run(&mut connection, "CREATE TABLE t (n int)").await;
+        let limits = SessionLimits::default();
+        let write = async |connection: &mut PgConnection| {
+            sqlx::query("INSERT INTO t VALUES (1)").execute(&mut *connection).await?;
+            sqlx::query("SELECT 1 / (SELECT 0)").execute(connection).await
+        };
+        within(&mut connection, Kind::SnapshotWork, limits, write).await.unwrap_err();
+        let refused = within(&mut connection, Kind::Snapshot, limits, write).await.unwrap_err();
+        assert_eq!(refused.as_database_error().unwrap().code().as_deref(), Some("25006"));
+        let rows: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM t").fetch_one(&mut connection).await.unwrap();
+        assert_eq!(rows, 0);
+    }
+}
+
 mod retries {
     use super::*;
 
@@ -429,14 +480,13 @@ mod retries {
     };
 
     async fn alter(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        let mut transaction = connection.begin().await?;
         let limits =
             SessionLimits { lock_timeout: Some(Duration::from_millis(50)), ..SessionLimits::default() };
-        limits.apply_to_transaction(&mut transaction).await?;
-        sqlx::raw_sql("ALTER TABLE busy ADD COLUMN IF NOT EXISTS added int")
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await
+        transaction::within(connection, transaction::Kind::Work, limits, async |connection| {
+            sqlx::raw_sql("ALTER TABLE busy ADD COLUMN IF NOT EXISTS added int").execute(connection).await
+        })
+        .await
+        .map(drop)
     }
 
     #[tokio::test]

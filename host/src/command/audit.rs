@@ -6,7 +6,9 @@ use super::database::connect_to_read;
 use crate::context::Context;
 use crate::error::HostError;
 use crate::exit::Exit;
+use crate::postgres::SessionLimits;
 use crate::postgres::audit::{self, Head, Record, Verification};
+use crate::postgres::transaction::{Kind, within};
 use crate::report::time::show_time;
 use crate::report::{Report, Table, printable, style};
 
@@ -77,15 +79,22 @@ impl Report for Verdict {
 /// When the database cannot be reached or has no audit log.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, HostError> {
     let mut connection = connect_to_read(context).await?;
-    let schema = &context.config.schema;
+    let (schema, limits) = (&context.config.schema, SessionLimits::default());
     match args {
         Args::List(args) => {
-            let records = audit::list(&mut connection, schema, args.last).await?;
+            let records = within(&mut connection, Kind::Snapshot, limits, async |connection| {
+                audit::list(connection, schema, args.last).await
+            })
+            .await?;
             context.output.show(&Records { records })?;
             Ok(Exit::Done)
         }
         Args::Verify(args) => {
-            let verdict = Verdict(audit::verify(&mut connection, schema, args.head).await?);
+            let verified = within(&mut connection, Kind::Snapshot, limits, async |connection| {
+                audit::verify(connection, schema, args.head).await
+            })
+            .await?;
+            let verdict = Verdict(verified);
             context.output.show(&verdict)?;
             if args.head.is_none() && verdict.0.fault.is_none() {
                 context.output.note(

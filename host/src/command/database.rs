@@ -11,7 +11,10 @@ use crate::error::HostError;
 use crate::exit::Exit;
 use crate::postgres::audit::{self, Entry, Head, Outcome};
 use crate::postgres::policy_store::{self, StoreError, Stored};
-use crate::postgres::{ConnectSettings, LOCK_NOT_AVAILABLE, SchemaLock, SessionLimits, SqlState, connect};
+use crate::postgres::transaction::{self, Kind};
+use crate::postgres::{
+    ConnectSettings, LOCK_NOT_AVAILABLE, SchemaLock, SessionLimits, SqlState, connect, session_user,
+};
 use crate::report::printable;
 
 /// How long a change waits for another pbac that works on the schema.
@@ -70,13 +73,9 @@ impl Change {
         let url = config.database_url()?;
         let lock = SchemaLock::acquire(url, &config.schema, PATIENCE).await?;
         let limits = SessionLimits { lock_timeout: Some(config.lock_timeout), ..SessionLimits::default() };
-        let settings = ConnectSettings { limits, ..ConnectSettings::default() };
-        let mut connection = connect(url, &settings).await?;
-        let actor = sqlx::query_scalar("select session_user::text")
-            .fetch_one(&mut connection)
-            .await
-            .map_err(refused_by_server)?;
-        sqlx::raw_sql("begin").execute(&mut connection).await.map_err(refused_by_server)?;
+        let mut connection = connect(url, &ConnectSettings::default()).await?;
+        let actor = session_user(&mut connection).await.map_err(refused_by_server)?;
+        transaction::begin(&mut connection, Kind::Work, limits).await.map_err(refused_by_server)?;
         let stored =
             policy_store::read_within(&mut connection, &config.schema).await.map_err(refused_by_store)?;
         let policy = into_policy(stored, context)?;
@@ -104,7 +103,7 @@ impl Change {
         let entry = Entry { actor: &self.actor, action, subject, outcome, details };
         let head = audit::append(&mut self.connection, &context.config.schema, &entry).await?;
         self.lock.check().await?;
-        sqlx::raw_sql("commit").execute(&mut self.connection).await.map_err(refused_by_server)?;
+        transaction::commit(&mut self.connection).await.map_err(refused_by_server)?;
         self.lock.release().await?;
         Ok(head)
     }

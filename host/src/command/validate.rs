@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::plan::{policy, target};
+use super::plan::{findings, policy, target};
 use crate::context::Context;
 use crate::error::HostError;
 use crate::exit::Exit;
@@ -62,6 +62,7 @@ impl Report for Validation {
                 printable(&roles)
             ));
         }
+        findings(&self.findings, &mut text);
         text.push_str(&if self.holds {
             format!("{} the database answers as the policy says\n", style::good("Valid:"))
         } else {

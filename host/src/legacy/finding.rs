@@ -63,6 +63,12 @@ pub enum FindingCode {
     ForeignTables,
     /// The policy says nothing about where legacy roles lie.
     NoSource,
+    /// The database's encoding cannot hold every name.
+    Encoding,
+    /// The name of the schema leaves no room for the date of a parked one.
+    LongName,
+    /// Overrides of users whom the legacy tables do not have.
+    StrayOverride,
 }
 
 impl Finding {

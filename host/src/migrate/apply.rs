@@ -17,9 +17,11 @@ use crate::exit::Exit;
 use crate::postgres::audit::{self, Entry, Head, Outcome};
 use crate::postgres::policy_store::WriteCounts;
 use crate::postgres::source_functions::LegacyState;
+use crate::postgres::transaction::{Kind, within};
 use crate::postgres::{
     ConnectSettings, DatabaseUrl, Identifier, RetryPolicy, SchemaLock, SessionLimits, connect, ledger,
-    mark_work, policy_store, retry_when_locked, schema, source_functions, was_committed,
+    mark_work, policy_store, retry_when_locked, schema, session_user, source_functions, transaction,
+    was_committed,
 };
 
 /// What to do where the server was lost while it committed.
@@ -46,17 +48,16 @@ pub struct Target<'a> {
 }
 
 impl Target<'_> {
-    /// How to connect: no statement waits longer for a lock than it may.
+    /// What holds in every transaction: no statement waits longer for a lock than it may.
     #[must_use]
-    pub fn settings(&self) -> ConnectSettings {
-        let limits = SessionLimits { lock_timeout: Some(self.lock_timeout), statement_timeout: None };
-        ConnectSettings { limits, ..ConnectSettings::default() }
+    pub fn limits(&self) -> SessionLimits {
+        SessionLimits { lock_timeout: Some(self.lock_timeout), statement_timeout: None }
     }
 
-    /// The same for who only reads, which a standby is good enough for.
+    /// How to connect for who only reads, which a standby is good enough for.
     #[must_use]
     pub fn reading(&self) -> ConnectSettings {
-        ConnectSettings { writable: false, ..self.settings() }
+        ConnectSettings { writable: false, ..ConnectSettings::default() }
     }
 }
 
@@ -133,11 +134,8 @@ pub async fn migrate(
     let mut clock = StepClock::new(observer);
     clock.begin(Step::Lock);
     let lock = SchemaLock::acquire(target.url, target.schema, target.patience).await?;
-    let mut connection = connect(target.url, &target.settings()).await?;
-    let actor: String = sqlx::query_scalar("SELECT session_user::text")
-        .fetch_one(&mut connection)
-        .await
-        .map_err(Fault::from)?;
+    let mut connection = connect(target.url, &ConnectSettings::default()).await?;
+    let actor = session_user(&mut connection).await.map_err(Fault::from)?;
     let mut job = Job {
         target,
         wanted,
@@ -191,9 +189,14 @@ impl Job<'_> {
     async fn run(&mut self) -> Result<Migration, HostError> {
         let Target { schema, now, retry, .. } = *self.target;
         self.clock.begin(Step::Plan);
-        self.earlier = Earlier::read(&mut self.connection, schema).await.map_err(Fault::from)?;
+        self.earlier =
+            within(&mut self.connection, Kind::Snapshot, self.target.limits(), async |connection| {
+                Earlier::read(connection, schema).await
+            })
+            .await
+            .map_err(Fault::from)?;
         let plan = retry_when_locked(&retry, async || {
-            Plan::make(&mut self.connection, schema, self.wanted, now).await
+            Plan::make(&mut self.connection, schema, self.wanted, now, self.target.limits()).await
         })
         .await?;
         self.plan = Some(plan.clone());
@@ -221,24 +224,26 @@ impl Job<'_> {
     /// The audit log is committed on its own, and the attempt with it: whatever ends this process now leaves a trace.
     async fn record_attempt(&mut self) -> Result<(), Fault> {
         let entry = self.entry(Outcome::Attempted, json!({}));
-        let mut transaction = self.connection.begin().await?;
-        schema::ensure_audit_log(&mut transaction, self.target.schema, &self.actor).await?;
-        audit::append(&mut transaction, self.target.schema, &entry.of(&self.actor)).await?;
-        transaction.commit().await?;
-        Ok(())
+        let (into, actor) = (self.target.schema, &self.actor);
+        within(&mut self.connection, Kind::Work, self.target.limits(), async |connection| {
+            schema::ensure_audit_log(connection, into, actor).await?;
+            audit::append(connection, into, &entry.of(actor)).await?;
+            Ok(())
+        })
+        .await
     }
 
     /// The main transaction, whole: rolled back on any error, so that it can be tried again.
     async fn attempt(&mut self) -> Result<Done, Fault> {
         // One snapshot, so that what is counted, hashed and validated of the legacy roles is of one moment.
-        self.connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
+        transaction::begin(&mut self.connection, Kind::SnapshotWork, self.target.limits()).await?;
         let result = self.transact().await;
         if result.is_ok() && !self.manner.dry_run {
             self.clock.begin(Step::Commit);
-            if let Err(error) = self.connection.execute("COMMIT").await {
+            if let Err(error) = transaction::commit(&mut self.connection).await {
                 return self.settle(result?, error).await;
             }
-        } else if let Err(error) = self.connection.execute("ROLLBACK").await {
+        } else if let Err(error) = transaction::roll_back(&mut self.connection).await {
             // Where a step failed, its own error says why; the server rolls back when the connection is gone.
             return result.and(Err(error.into()));
         }
@@ -314,7 +319,7 @@ impl Job<'_> {
         if self.manner.dry_run || self.unknown {
             return;
         }
-        let Ok(mut connection) = connect(self.target.url, &self.target.settings()).await else { return };
+        let Ok(mut connection) = connect(self.target.url, &ConnectSettings::default()).await else { return };
         let step = self.clock.current();
         let details = json!({
             "step": step.map(Step::name),
@@ -324,7 +329,10 @@ impl Job<'_> {
         let outcome = if step <= Some(Step::Plan) { Outcome::Refused } else { Outcome::Failed };
         let entry = self.entry(outcome, details);
         // Before the audit log exists nothing was changed, and there is nowhere to write.
-        let _ = audit::append(&mut connection, self.target.schema, &entry.of(&self.actor)).await;
+        let _ = within(&mut connection, Kind::Work, self.target.limits(), async |connection| {
+            audit::append(connection, self.target.schema, &entry.of(&self.actor)).await.map_err(Fault::from)
+        })
+        .await;
         let _ = connection.close().await;
     }
 

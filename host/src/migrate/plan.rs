@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use policy_core::{Index, PolicyDiff, Timestamp, diff};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 
 use super::changes::Changes;
 use super::fault::Fault;
@@ -14,7 +14,8 @@ use super::state::{Stage, State};
 use crate::endpoints::Endpoints;
 use crate::error::HostError;
 use crate::policy_file::PolicyFile;
-use crate::postgres::{Identifier, policy_store, schema};
+use crate::postgres::transaction::{Kind, within};
+use crate::postgres::{Identifier, SessionLimits, policy_store, schema};
 
 /// What is to be put in force.
 #[derive(Clone, Copy, Debug)]
@@ -130,7 +131,7 @@ impl Summary {
 }
 
 impl Plan {
-    /// Looks at the database in one read-only snapshot.
+    /// Looks at the database in one read-only snapshot, within the limits.
     ///
     /// # Errors
     ///
@@ -141,12 +142,12 @@ impl Plan {
         schema: &Identifier,
         wanted: &Wanted<'_>,
         now: Timestamp,
+        limits: SessionLimits,
     ) -> Result<Self, Fault> {
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
-        let mut transaction = connection.begin_with(begin).await?;
-        let plan = Self::make_within(&mut transaction, schema, wanted, now).await;
-        transaction.rollback().await?;
-        plan
+        within(connection, Kind::Snapshot, limits, async |connection| {
+            Self::make_within(connection, schema, wanted, now).await
+        })
+        .await
     }
 
     async fn make_within(

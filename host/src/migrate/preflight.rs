@@ -4,6 +4,7 @@ use policy_core::{Index, LimitError, PolicyError, Timestamp, breaches, lint};
 use serde::Serialize;
 use sqlx::PgConnection;
 
+use super::park::MAX_PARKABLE_BYTES;
 use super::state::{Stage, State, TABLES};
 use crate::endpoints::{AccessCheck, Endpoints};
 use crate::error::HostError;
@@ -51,6 +52,8 @@ impl Preflight {
         let server_version = Server::ask(connection).await?.version;
         let index = Index::compile(&file.policy)?;
         let mut findings = rights(connection, state).await?;
+        findings.extend(encoding(connection).await?);
+        findings.extend(long_name(state));
         findings.extend(tables(state));
         let mut legacy = None;
         if let Some(source) = &file.source {
@@ -157,6 +160,31 @@ async fn rights(connection: &mut PgConnection, state: &State) -> Result<Vec<Find
         found.push(Finding::stop(FindingCode::MissingRight, message).about(count, not_owned));
     }
     Ok(found)
+}
+
+/// Names of users and roles are any Unicode text; only one encoding holds all of it, and the audit log's hashes with it.
+async fn encoding(connection: &mut PgConnection) -> Result<Option<Finding>, sqlx::Error> {
+    let found: String =
+        sqlx::query_scalar("SELECT current_setting('server_encoding')").fetch_one(connection).await?;
+    Ok((found != "UTF8").then(|| {
+        let message = format!(
+            "the database is encoded in {found}, which cannot hold every name of a user or role; dump it, and restore \
+             it into a database made with `CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0`"
+        );
+        Finding::stop(FindingCode::Encoding, message)
+    }))
+}
+
+/// Said before there is anything to take back, since afterwards the schema cannot be renamed without breaking callers.
+fn long_name(state: &State) -> Option<Finding> {
+    let bytes = state.schema.as_str().len();
+    (bytes > MAX_PARKABLE_BYTES).then(|| {
+        let message = format!(
+            "the name of the schema has {bytes} bytes, and only {MAX_PARKABLE_BYTES} leave room for the date of a parked one: \
+             a rollback will need --drop, which leaves nothing but the backup; a shorter name can be parked"
+        );
+        Finding::note(FindingCode::LongName, message)
+    })
 }
 
 /// Whether the tables that are there can be built upon.

@@ -137,8 +137,12 @@ impl<'a> Restore<'a> {
         clock.begin(RestoreStep::Lock);
         let mut session = Session::open(settings).await?;
         clock.begin(RestoreStep::Look);
+        session.begin_to_read().await?;
         match look(&mut session, &from, backup).await {
-            Ok((source, report)) => Ok(Self { session, source, accept_changes, report, clock }),
+            Ok((source, report)) => {
+                session.roll_back().await;
+                Ok(Self { session, source, accept_changes, report, clock })
+            }
             Err(error) => Err(session.fail(RESTORE, clock.current().map(WorkStep::name), error).await),
         }
     }

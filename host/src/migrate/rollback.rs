@@ -163,9 +163,13 @@ impl<'a> Rollback<'a> {
         clock.begin(RollbackStep::Lock);
         let mut session = Session::open(settings).await?;
         clock.begin(RollbackStep::Look);
+        session.begin_to_read().await?;
         let looked = look(&mut session, &options).await;
         match looked {
-            Ok((owned, policy, report)) => Ok(Self { session, options, owned, policy, report, clock }),
+            Ok((owned, policy, report)) => {
+                session.roll_back().await;
+                Ok(Self { session, options, owned, policy, report, clock })
+            }
             Err(error) => Err(session.fail(ROLLBACK, clock.current().map(WorkStep::name), error).await),
         }
     }
@@ -219,10 +223,12 @@ impl<'a> Rollback<'a> {
                 return Err(self.session.fail(ROLLBACK, step, error).await);
             }
             self.clock.begin(RollbackStep::Legacy);
+            self.session.begin_to_read().await?;
             match legacy_check::check(&mut self.session.connection, self.policy.as_ref()).await {
                 Ok(legacy) => self.report.legacy = legacy,
                 Err(error) => self.report.legacy_error = Some(error.to_string()),
             }
+            self.session.roll_back().await;
         }
         if !self.session.settings.dry_run && status != RollbackStatus::NothingToDo {
             self.clock.begin(RollbackStep::Checks);

@@ -11,9 +11,10 @@ use super::state::{Stage, State};
 use super::validate::{Check, Checked, validations};
 use crate::error::HostError;
 use crate::exit::Exit;
-use crate::legacy::Legacy;
+use crate::legacy::{Finding, FindingCode, Legacy, MAX_FIRST};
 use crate::policy_file::PolicyFile;
 use crate::postgres::audit::{self, Head};
+use crate::postgres::transaction::{Kind, within};
 use crate::postgres::{
     Server, connect, is_held, lock_key, policy_store, retry_when_locked, schema, work_key,
 };
@@ -68,6 +69,8 @@ pub struct Validation {
     pub checks: Vec<Checked>,
     /// Who holds two duties that should be apart (SPEC section 4); reported, not wrong by itself.
     pub conflicts: Vec<ConflictBreach>,
+    /// What is worth knowing and not wrong.
+    pub findings: Vec<Finding>,
 }
 
 /// Reads it, in one snapshot.
@@ -80,10 +83,10 @@ pub async fn status(target: &Target<'_>) -> Result<Status, HostError> {
     let status = retry_when_locked(&target.retry, async || {
         // Locks are not part of a snapshot: before it and after it, so that a run that ends in between is no wreck.
         let busy = somebody_works(&mut connection, target).await?;
-        let mut transaction = connection.begin_with(SNAPSHOT).await?;
-        let status = read(&mut transaction, target).await;
-        transaction.rollback().await?;
-        let mut status = status?;
+        let mut status = within(&mut connection, Kind::Snapshot, target.limits(), async |connection| {
+            read(connection, target).await
+        })
+        .await?;
         if let Some(earlier) = &mut status.earlier
             && earlier.ending == EarlierEnding::Unfinished
             && (busy || somebody_works(&mut connection, target).await?)
@@ -99,8 +102,11 @@ pub async fn status(target: &Target<'_>) -> Result<Status, HostError> {
 
 /// Whether another pbac holds the schema's lock, or one that was killed has work there that the server has not ended yet.
 async fn somebody_works(connection: &mut PgConnection, target: &Target<'_>) -> Result<bool, sqlx::Error> {
-    Ok(is_held(lock_key(target.schema), connection).await?
-        || is_held(work_key(target.schema), connection).await?)
+    within(connection, Kind::Work, target.limits(), async |connection| {
+        Ok(is_held(lock_key(target.schema), connection).await?
+            || is_held(work_key(target.schema), connection).await?)
+    })
+    .await
 }
 
 async fn read(connection: &mut PgConnection, target: &Target<'_>) -> Result<Status, Fault> {
@@ -158,10 +164,10 @@ async fn read(connection: &mut PgConnection, target: &Target<'_>) -> Result<Stat
 pub async fn validate(target: &Target<'_>, file: &PolicyFile) -> Result<Validation, HostError> {
     let mut connection = connect(target.url, &target.reading()).await?;
     let validation = retry_when_locked(&target.retry, async || {
-        let mut transaction = connection.begin_with(SNAPSHOT).await?;
-        let validation = check(&mut transaction, target, file).await;
-        transaction.rollback().await?;
-        validation
+        within(&mut connection, Kind::Snapshot, target.limits(), async |connection| {
+            check(connection, target, file).await
+        })
+        .await
     })
     .await;
     let _ = connection.close().await;
@@ -180,7 +186,7 @@ async fn check(
     }
     let mut checks = validations(connection, target.schema, file, target.now).await?;
     let whole = checks.iter().all(|checked| checked.check != Check::Tables || checked.holds);
-    let mut conflicts = Vec::new();
+    let (mut conflicts, mut findings) = (Vec::new(), Vec::new());
     if whole {
         checks.push(files_check(connection, target).await?);
         match &state.policy {
@@ -196,13 +202,32 @@ async fn check(
             let stops = legacy.findings.iter().filter(|finding| finding.stops());
             let compared = format!("{} labels of `{}`", legacy.labels.len(), legacy.table);
             checks.push(Checked::new(Check::Labels, compared, stops.map(ToString::to_string).collect()));
+            findings.extend(strays(connection, target, &source.table.to_string()).await?);
         }
         // Rows that make no policy are a mismatch that the checks above have named.
         if let Ok(policy) = policy_store::read_within(connection, target.schema).await?.into_policy() {
             conflicts = breaches(&policy, target.now)?;
         }
     }
-    Ok(Validation { holds: checks.iter().all(|checked| checked.holds), checks, conflicts })
+    Ok(Validation { holds: checks.iter().all(|checked| checked.holds), checks, conflicts, findings })
+}
+
+/// Overrides of users who are gone, or who never were. No foreign key keeps them out: it would be a lock on the legacy
+/// table and a dependency of the application on ours.
+async fn strays(
+    connection: &mut PgConnection,
+    target: &Target<'_>,
+    table: &str,
+) -> Result<Option<Finding>, Fault> {
+    schema::enter(connection, target.schema).await?;
+    let (count, first): (i64, Vec<String>) = sqlx::query_as(STRAYS)
+        .bind(i64::try_from(MAX_FIRST).unwrap_or(i64::MAX))
+        .fetch_one(connection)
+        .await?;
+    let message = format!(
+        "users with overrides are not in `{table}`: whoever is given their id later holds them too; take them back with `pbac revoke`"
+    );
+    Ok((count > 0).then(|| Finding::note(FindingCode::StrayOverride, message).about(count, first)))
 }
 
 async fn files_check(connection: &mut PgConnection, target: &Target<'_>) -> Result<Checked, Fault> {
@@ -258,7 +283,10 @@ async fn ledger_check(
     Ok(Checked::new(Check::Ledger, format!("policy `{}`, number {}", run.name, run.id), wrong))
 }
 
-const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+/// Whoever has an override and is no user.
+const STRAYS: &str = "WITH strays AS MATERIALIZED (SELECT DISTINCT o.user_id FROM user_custom_permissions o \
+        WHERE NOT EXISTS (SELECT FROM all_users() u WHERE u.user_id = o.user_id COLLATE \"C\")) \
+    SELECT (SELECT count(*) FROM strays), ARRAY(SELECT user_id FROM strays ORDER BY 1 LIMIT $1)";
 
 const COUNTS: &str = "SELECT (SELECT count(*) FROM permissions) AS permissions, (SELECT count(*) FROM roles) AS roles, \
     (SELECT count(*) FROM role_permissions) AS grants, (SELECT count(*) FROM conflicts) AS conflicts, \

@@ -202,7 +202,7 @@ impl UndoError {
 impl From<UndoError> for HostError {
     fn from(error: UndoError) -> Self {
         let (exit, help) = match error {
-            UndoError::Connect(_) => (Exit::Failed, "check that the server runs and the URL is right"),
+            UndoError::Connect(error) | UndoError::Lock(LockError::Connect(error)) => return error.into(),
             UndoError::Lock(LockError::Busy { .. }) => (Exit::Busy, "try again when it is done"),
             UndoError::Audit(error) => return error.into(),
             UndoError::Schema(error) => return error.into(),

@@ -12,9 +12,10 @@ use super::table_lock::{Mode, lock_tables};
 use super::undo_error::UndoError;
 use crate::postgres::audit::{Entry, Head, Outcome, append};
 use crate::postgres::schema::ensure_audit_log;
+use crate::postgres::transaction::{Kind, within};
 use crate::postgres::{
     ConnectSettings, DatabaseUrl, Identifier, RetryPolicy, SchemaLock, Server, SessionLimits, connect,
-    mark_work, retry_when_locked, was_committed,
+    mark_work, retry_when_locked, session_user, transaction, was_committed,
 };
 
 /// Where to work, how long to wait, and what time it is.
@@ -34,6 +35,14 @@ pub struct UndoSettings {
     pub dry_run: bool,
 }
 
+impl UndoSettings {
+    /// What holds in every transaction: no statement waits for a lock for longer than was asked for; how long one works
+    /// is its own business.
+    pub(super) fn limits(&self) -> SessionLimits {
+        SessionLimits { statement_timeout: Some(Duration::ZERO), lock_timeout: Some(self.lock_timeout) }
+    }
+}
+
 /// The lock and the connection, from the first look to the last record.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -49,9 +58,9 @@ pub(super) struct Session {
 impl Session {
     /// Connects and takes the lock.
     pub(super) async fn open(settings: UndoSettings) -> Result<Self, UndoError> {
-        let mut connection = connect(&settings.url, &limits(&settings)).await?;
+        let mut connection = connect(&settings.url, &ConnectSettings::default()).await?;
         let server = Server::ask(&mut connection).await?.version;
-        let actor = sqlx::query_scalar("SELECT session_user::text").fetch_one(&mut connection).await?;
+        let actor = session_user(&mut connection).await?;
         let lock = SchemaLock::acquire(&settings.url, &settings.schema, settings.wait).await?;
         Ok(Self { settings, connection, server, lock, actor, attempted: false })
     }
@@ -63,8 +72,13 @@ impl Session {
     }
 
     pub(super) async fn begin(&mut self) -> Result<(), sqlx::Error> {
-        sqlx::raw_sql("BEGIN").execute(&mut self.connection).await?;
+        transaction::begin(&mut self.connection, Kind::Work, self.settings.limits()).await?;
         mark_work(&mut self.connection, &self.settings.schema).await
+    }
+
+    /// Begins one that only reads and sees one moment; [`Session::roll_back`] ends it.
+    pub(super) async fn begin_to_read(&mut self) -> Result<(), sqlx::Error> {
+        transaction::begin(&mut self.connection, Kind::Snapshot, self.settings.limits()).await
     }
 
     /// Begins a transaction that holds off everybody who would write to our tables, and is not held off for long.
@@ -72,11 +86,11 @@ impl Session {
         let Self { connection, settings, .. } = self;
         let limit = settings.lock_timeout;
         let locked = retry_when_locked(&RetryPolicy::default(), async || -> Result<(), UndoError> {
-            sqlx::raw_sql("BEGIN").execute(&mut *connection).await?;
+            transaction::begin(connection, Kind::Work, settings.limits()).await?;
             mark_work(connection, &settings.schema).await?;
             let locked = lock_tables(connection, owned, Mode::Share, limit).await;
             if locked.is_err() {
-                sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await?;
+                transaction::roll_back(connection).await?;
             }
             Ok(locked?)
         })
@@ -120,7 +134,7 @@ impl Session {
         let entry = entry(&self.actor, action, &self.settings.schema, Outcome::Succeeded, details);
         let head = append(&mut self.connection, &self.settings.schema, &entry).await?;
         last();
-        let Err(error) = sqlx::raw_sql("COMMIT").execute(&mut self.connection).await else {
+        let Err(error) = transaction::commit(&mut self.connection).await else {
             return Ok(Some(head));
         };
         // The answer did not arrive, and the record is there exactly if the rest is.
@@ -128,7 +142,7 @@ impl Session {
         match was_committed(&settings.url, &settings.schema, head).await {
             Some(true) => {
                 // For what is still to be looked at.
-                if let Ok(fresh) = connect(&settings.url, &limits(settings)).await {
+                if let Ok(fresh) = connect(&settings.url, &ConnectSettings::default()).await {
                     self.connection = fresh;
                 }
                 Ok(Some(head))
@@ -140,7 +154,7 @@ impl Session {
 
     /// Rolls the transaction back; a connection that is gone has done so.
     pub(super) async fn roll_back(&mut self) {
-        let _ = sqlx::raw_sql("ROLLBACK").execute(&mut self.connection).await;
+        let _ = transaction::roll_back(&mut self.connection).await;
     }
 
     /// Makes the audit log where it is missing. One that is there is taken as it is: a way back that asks for more would
@@ -149,22 +163,26 @@ impl Session {
         if self.settings.dry_run || self.has_audit().await? {
             return Ok(());
         }
-        self.begin().await?;
-        let made = ensure_audit_log(&mut self.connection, &self.settings.schema, &self.actor).await;
-        let end = if made.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        sqlx::raw_sql(end).execute(&mut self.connection).await?;
-        made?;
-        Ok(())
+        let Self { settings, connection, actor, .. } = self;
+        within(connection, Kind::Work, settings.limits(), async |connection| {
+            ensure_audit_log(connection, &settings.schema, actor).await?;
+            Ok(())
+        })
+        .await
     }
 
     pub(super) async fn has_audit(&mut self) -> Result<bool, sqlx::Error> {
-        sqlx::query_scalar(
-            "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-             WHERE n.nspname = $1 AND c.relname = $2)",
-        )
-        .bind(self.settings.schema.as_str())
-        .bind(super::state::AUDIT_TABLE)
-        .fetch_one(&mut self.connection)
+        let Self { settings, connection, .. } = self;
+        within(connection, Kind::Snapshot, settings.limits(), async |connection| {
+            sqlx::query_scalar(
+                "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE n.nspname = $1 AND c.relname = $2)",
+            )
+            .bind(settings.schema.as_str())
+            .bind(super::state::AUDIT_TABLE)
+            .fetch_one(connection)
+            .await
+        })
         .await
     }
 
@@ -186,9 +204,12 @@ impl Session {
         if self.settings.dry_run {
             return Ok(None);
         }
-        let mut connection = connect(&self.settings.url, &limits(&self.settings)).await?;
+        let mut connection = connect(&self.settings.url, &ConnectSettings::default()).await?;
         let entry = entry(&self.actor, action, &self.settings.schema, outcome, details);
-        let head = append(&mut connection, &self.settings.schema, &entry).await?;
+        let head = within(&mut connection, Kind::Work, self.settings.limits(), async |connection| {
+            append(connection, &self.settings.schema, &entry).await.map_err(UndoError::from)
+        })
+        .await?;
         connection.close().await?;
         Ok(Some(head))
     }
@@ -208,17 +229,6 @@ impl Session {
             let _ = self.record(action, outcome, details).await;
         }
         error
-    }
-}
-
-/// No statement waits for a lock for longer than was asked for; how long one works is its own business.
-fn limits(settings: &UndoSettings) -> ConnectSettings {
-    ConnectSettings {
-        limits: SessionLimits {
-            statement_timeout: Some(Duration::ZERO),
-            lock_timeout: Some(settings.lock_timeout),
-        },
-        ..ConnectSettings::default()
     }
 }
 

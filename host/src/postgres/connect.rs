@@ -3,10 +3,11 @@
 use std::io;
 use std::time::Duration;
 
-use sqlx::{ConnectOptions, Connection, FromRow, PgConnection, Row};
+use sqlx::{ConnectOptions, FromRow, PgConnection, Row};
 use tokio::time::timeout;
 
 use super::database_url::DatabaseUrl;
+use super::transaction::{Kind, within};
 use crate::error::HostError;
 use crate::exit::Exit;
 
@@ -18,20 +19,19 @@ pub const OLDEST_SERVER: i32 = 14;
 pub struct ConnectSettings {
     /// How long to wait for the server to answer; `connect_timeout` in the URL wins.
     pub connect_timeout: Duration,
-    /// What holds for each statement and each wait for a lock on this connection.
-    pub limits: SessionLimits,
     /// Refuse a standby and a read-only session.
     pub writable: bool,
 }
 
 impl Default for ConnectSettings {
-    /// Ten seconds to connect, no limits, must be writable.
+    /// Ten seconds to connect, must be writable.
     fn default() -> Self {
-        Self { connect_timeout: Duration::from_secs(10), limits: SessionLimits::default(), writable: true }
+        Self { connect_timeout: Duration::from_secs(10), writable: true }
     }
 }
 
-/// Time-outs the server enforces; `None` is the server's own setting, zero is no limit. Whole milliseconds.
+/// Time-outs the server enforces in one transaction; `None` is the server's own setting, zero is no limit. Whole
+/// milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SessionLimits {
     /// The longest a statement may run.
@@ -41,32 +41,18 @@ pub struct SessionLimits {
 }
 
 impl SessionLimits {
-    /// Sets the limits until the connection ends.
-    ///
-    /// # Errors
-    ///
-    /// When the server cannot be asked.
-    pub async fn apply(self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        self.set(connection, false).await
-    }
-
     /// Sets the limits until the transaction ends; outside of one this has no effect.
     ///
     /// # Errors
     ///
     /// When the server cannot be asked.
     pub async fn apply_to_transaction(self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        self.set(connection, true).await
-    }
-
-    async fn set(self, connection: &mut PgConnection, local: bool) -> Result<(), sqlx::Error> {
         let limits = [("statement_timeout", self.statement_timeout), ("lock_timeout", self.lock_timeout)];
         for (name, limit) in limits {
             let Some(limit) = limit else { continue };
-            sqlx::query("SELECT set_config($1, $2, $3)")
+            sqlx::query("SELECT set_config($1, $2, true)")
                 .bind(name)
                 .bind(format!("{}ms", limit.as_millis()))
-                .bind(local)
                 .execute(&mut *connection)
                 .await?;
         }
@@ -94,7 +80,7 @@ impl Server {
     ///
     /// When the server cannot be asked.
     pub async fn ask(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
-        // Without a prepared statement, which would be left behind in the backend of a pool.
+        // Without a prepared statement, and so good outside of a transaction too.
         let row = sqlx::raw_sql(
             "SELECT current_setting('server_version_num')::int AS version, pg_backend_pid() AS backend_pid, \
              pg_is_in_recovery() AS standby, current_setting('default_transaction_read_only')::bool AS read_only",
@@ -111,7 +97,7 @@ impl Server {
     }
 }
 
-/// Connects, applies the limits and checks that the server is one to work with.
+/// Connects, and checks that the server is one to work with and that a transaction can be had.
 ///
 /// # Errors
 ///
@@ -120,9 +106,9 @@ pub async fn connect(url: &DatabaseUrl, settings: &ConnectSettings) -> Result<Pg
     let limit = url.connect_timeout().unwrap_or(settings.connect_timeout);
     let attempt = async {
         let mut connection = url.options().connect().await.map_err(|error| classify(url, error))?;
-        let server = Server::ask(&mut connection).await.map_err(|error| classify(url, error))?;
+        let asked = within(&mut connection, Kind::Work, SessionLimits::default(), Server::ask).await;
+        let server = asked.map_err(|error| classify(url, error))?;
         check(&server, settings)?;
-        settings.limits.apply(&mut connection).await.map_err(|error| classify(url, error))?;
         Ok(connection)
     };
     let outcome = timeout(limit, attempt)
@@ -131,33 +117,14 @@ pub async fn connect(url: &DatabaseUrl, settings: &ConnectSettings) -> Result<Pg
     outcome.map_err(|kind| ConnectError { target: url.to_string(), kind })
 }
 
-/// Whether something between us and the server (PgBouncer in transaction mode, for one) gives our backend to others
-/// between transactions. Locks and settings of a session are worthless there.
-///
-/// While this connection is idle, a second one opens a transaction: if it runs on this one's backend, or this one
-/// finds itself on another afterwards, backends are shared. Asked several times, since a pool may choose freely.
+/// Who logged in, as the audit log names them.
 ///
 /// # Errors
 ///
-/// When the second connection fails.
-pub async fn shares_backends(connection: &mut PgConnection, url: &DatabaseUrl) -> Result<bool, ConnectError> {
-    let fail = |error| ConnectError { target: url.to_string(), kind: classify(url, error) };
-    let mut second = url.options().connect().await.map_err(fail)?;
-    let mut shared = false;
-    for _ in 0..3 {
-        let before = backend_pid(connection).await.map_err(fail)?;
-        sqlx::raw_sql("BEGIN").execute(&mut second).await.map_err(fail)?;
-        let other = backend_pid(&mut second).await.map_err(fail)?;
-        let after = backend_pid(connection).await.map_err(fail)?;
-        sqlx::raw_sql("ROLLBACK").execute(&mut second).await.map_err(fail)?;
-        shared |= other == before || after != before;
-    }
-    second.close().await.map_err(fail)?;
-    Ok(shared)
-}
-
-async fn backend_pid(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
-    sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection).await?.try_get(0)
+/// When the server cannot be asked.
+pub async fn session_user(connection: &mut PgConnection) -> Result<String, sqlx::Error> {
+    // Without a prepared statement, as in `Server::ask`.
+    sqlx::raw_sql("SELECT session_user::text").fetch_one(connection).await?.try_get(0)
 }
 
 /// A database that cannot be worked with.
@@ -174,7 +141,7 @@ impl From<ConnectError> for HostError {
     fn from(error: ConnectError) -> Self {
         let exit = match error.kind {
             ConnectErrorKind::Full { .. } | ConnectErrorKind::NotReady { .. } => Exit::Busy,
-            ConnectErrorKind::Pooled => Exit::Refused,
+            ConnectErrorKind::Pooled { .. } => Exit::Refused,
             _ => Exit::Failed,
         };
         Self::new(exit, error)
@@ -195,7 +162,8 @@ pub enum ConnectErrorKind {
     },
     /// No answer in time.
     #[error(
-        "no answer within {seconds} s; correct the host and port, or allow more with `connect_timeout=<seconds>` in the URL"
+        "no answer within {seconds} s; correct the host and port, or allow more with `connect_timeout=<seconds>` in the URL \
+         (a connection pool may have no connection free: pbac needs two at once)"
     )]
     Timeout {
         /// How long it was waited for.
@@ -249,11 +217,14 @@ pub enum ConnectErrorKind {
         /// Its major version.
         major: i32,
     },
-    /// Backends are shared between sessions; see [`shares_backends`].
+    /// A pool that takes the backend away after every statement, or that left somebody's statements in it.
     #[error(
-        "a connection pool in transaction mode stands between, where locks of a session do not hold; give the URL of the server itself"
+        "the connection pool in between keeps no transaction together ({reason}); let the pool run in transaction or session mode (PgBouncer: `pool_mode`), or give the URL of the server itself"
     )]
-    Pooled,
+    Pooled {
+        /// What the pool or the server said.
+        reason: String,
+    },
     /// Anything else.
     #[error("{0}")]
     Other(#[source] sqlx::Error),
@@ -285,7 +256,9 @@ fn classify(url: &DatabaseUrl, error: sqlx::Error) -> ConnectErrorKind {
                 Some("53300") => ConnectErrorKind::Full { reason },
                 Some("57P03") => ConnectErrorKind::NotReady { reason },
                 // A statement prepared by, or left with, another client of the same pool.
-                Some("42P05" | "26000") => ConnectErrorKind::Pooled,
+                Some("42P05" | "26000") => ConnectErrorKind::Pooled { reason },
+                // The words of PgBouncer, which has one code for all its refusals.
+                Some("08P01") if reason.contains("statement pooling") => ConnectErrorKind::Pooled { reason },
                 _ => ConnectErrorKind::Other(sqlx::Error::Database(refusal)),
             }
         }

@@ -85,6 +85,8 @@ impl DatabaseUrl {
         set_query(&mut url, &passed);
         let options = PgConnectOptions::from_str(url.as_str())
             .map_err(|error| DatabaseUrlError::Parameter { reason: error.to_string() })?;
+        // The server's own setting is as exact, and a pool may refuse to pass this one on.
+        let options = options.extra_float_digits(None);
         let options = match options.get_application_name() {
             None => options.application_name(APPLICATION_NAME),
             Some(_) => options,

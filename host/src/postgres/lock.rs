@@ -1,11 +1,13 @@
 //! One pbac at a time for a schema: an advisory lock, polled for, on a connection of its own.
 //!
 //! Polled, since a backend that blocks in `pg_advisory_lock` holds a snapshot, and `CREATE INDEX CONCURRENTLY` waits
-//! for snapshots: the two deadlock. On a connection of its own, since the lock belongs to the session and has to
-//! outlast every transaction of the work it covers.
+//! for snapshots: the two deadlock. On a connection of its own, since it has to outlast every transaction of the work it
+//! covers. And the lock of a transaction that stays open rather than of a session, since a pool in transaction mode would
+//! leave the lock of a session in a backend that serves others. Between two checks that transaction holds no snapshot
+//! and no number, so it keeps neither `VACUUM` nor `CREATE INDEX CONCURRENTLY` from anything.
 //!
-//! A process that was killed loses the lock at once, and its transaction only when the server has noticed: who gets the
-//! lock waits for that too.
+//! A process that was killed loses the lock at once, and the transaction of its work only when the server has noticed:
+//! who gets the lock waits for that too.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -15,10 +17,11 @@ use sha2::{Digest, Sha256};
 use sqlx::{Connection, PgConnection};
 use tokio::time::sleep;
 
-use super::connect::{ConnectError, ConnectErrorKind, ConnectSettings, connect, shares_backends};
+use super::connect::{ConnectError, ConnectSettings, SessionLimits, connect};
 use super::database_url::DatabaseUrl;
 use super::identifier::Identifier;
 use super::retry::jittered;
+use super::transaction::{Kind, begin, roll_back};
 use super::work::work_key;
 use crate::error::HostError;
 use crate::exit::Exit;
@@ -36,32 +39,34 @@ impl SchemaLock {
     /// # Errors
     ///
     /// [`LockError::Busy`] with the holder when `wait` is over; [`LockError::Connect`] when the database cannot be
-    /// reached, or only through a pool that does not keep a session's locks.
+    /// reached.
     pub async fn acquire(url: &DatabaseUrl, schema: &Identifier, wait: Duration) -> Result<Self, LockError> {
         let began = Instant::now();
         let key = lock_key(schema);
         let mut connection = connect(url, &ConnectSettings::default()).await?;
-        // Before any setting of the session, which in a pool would be left to others.
-        if shares_backends(&mut connection, url).await? {
-            return Err(ConnectError { target: url.to_string(), kind: ConnectErrorKind::Pooled }.into());
-        }
-        // The connection lies idle for as long as the work takes.
-        sqlx::query("SELECT set_config('idle_session_timeout', '0', false)").execute(&mut connection).await?;
         let mut ours = false;
         loop {
-            ours = ours
-                || sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
+            if !ours {
+                begin(&mut connection, Kind::Work, SessionLimits::default()).await?;
+                ours = sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
                     .bind(key)
                     .fetch_one(&mut connection)
                     .await?;
+            }
             let in_the_way = if ours { work_key(schema) } else { key };
             if ours && !is_held(in_the_way, &mut connection).await? {
+                // The transaction lies idle for as long as the work takes.
+                sqlx::query(LIE_IDLE).execute(&mut connection).await?;
                 return Ok(Self { connection, key });
             }
             let left = wait.saturating_sub(began.elapsed());
             if left.is_zero() {
                 let holder = Holder::of(in_the_way, &mut connection).await?;
+                roll_back(&mut connection).await?;
                 return Err(LockError::Busy { schema: schema.clone(), waited: began.elapsed(), holder });
+            }
+            if !ours {
+                roll_back(&mut connection).await?;
             }
             sleep(jittered(POLL).max(SHORTEST_POLL).min(left)).await;
         }
@@ -77,7 +82,7 @@ impl SchemaLock {
             sqlx::query_scalar::<_, bool>(HELD_BY_US).bind(self.key).fetch_one(&mut self.connection).await;
         match held {
             Ok(true) => Ok(()),
-            Ok(false) => Err(LockError::Lost { reason: "the session no longer holds it".to_owned() }),
+            Ok(false) => Err(LockError::Lost { reason: "its transaction no longer holds it".to_owned() }),
             Err(error) => Err(LockError::Lost { reason: error.to_string() }),
         }
     }
@@ -88,7 +93,7 @@ impl SchemaLock {
     ///
     /// When the server cannot be told; the lock ends with the connection all the same.
     pub async fn release(mut self) -> Result<(), LockError> {
-        sqlx::query("SELECT pg_advisory_unlock($1)").bind(self.key).execute(&mut self.connection).await?;
+        roll_back(&mut self.connection).await?;
         Ok(self.connection.close().await?)
     }
 }
@@ -189,6 +194,9 @@ impl From<LockError> for HostError {
 const POLL: Duration = Duration::from_millis(200);
 const SHORTEST_POLL: Duration = Duration::from_millis(20);
 
+/// Before PostgreSQL 17 there is no time-out for whole transactions.
+const LIE_IDLE: &str = "SELECT set_config(name, '0', true) FROM pg_settings \
+    WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')";
 /// A 64-bit advisory key lies in `pg_locks` as two halves, with 1 as its `objsubid`.
 const HOLDER: &str = "SELECT l.pid, a.application_name AS application, a.usename::text AS user, \
     (extract(epoch FROM a.backend_start) * 1000000)::bigint AS since \

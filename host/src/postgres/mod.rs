@@ -13,13 +13,14 @@ pub mod policy_store;
 mod retry;
 pub mod schema;
 pub mod source_functions;
+pub mod transaction;
 mod work;
 
 pub use binaries::{Binaries, BinariesError, PG_BIN};
 pub use cluster::{Cluster, ClusterError, ClusterOptions, KeptCluster};
 pub use connect::{
     ConnectError, ConnectErrorKind, ConnectSettings, OLDEST_SERVER, Server, SessionLimits, connect,
-    shares_backends,
+    session_user,
 };
 pub use database_url::{APPLICATION_NAME, DatabaseUrl, DatabaseUrlError};
 pub use identifier::{Identifier, IdentifierError, IdentifierErrorKind, MAX_IDENTIFIER_BYTES, QualifiedName};

@@ -12,10 +12,11 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::time::sleep;
 
 use super::audit::Head;
-use super::connect::{ConnectSettings, connect};
+use super::connect::{ConnectSettings, SessionLimits, connect};
 use super::database_url::DatabaseUrl;
 use super::identifier::Identifier;
 use super::lock::is_held;
+use super::transaction::{Kind, within};
 
 /// How long to look for what became of a COMMIT: a server that was restarted is there again by then.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -45,7 +46,10 @@ pub async fn was_committed(url: &DatabaseUrl, schema: &Identifier, head: Head) -
     let began = Instant::now();
     loop {
         if let Ok(mut connection) = connect(url, &ConnectSettings::default()).await {
-            let found = find(&mut connection, schema, head).await;
+            let found = within(&mut connection, Kind::Work, SessionLimits::default(), async |connection| {
+                find(connection, schema, head).await
+            })
+            .await;
             let _ = connection.close().await;
             if let Ok(Some(committed)) = found {
                 return Some(committed);

@@ -115,7 +115,14 @@ impl World {
 
     pub async fn plan(&self, file: &PolicyFile) -> Result<Plan, Fault> {
         let wanted = Wanted { file, endpoints: None, tolerance: Tolerance::default() };
-        Plan::make(&mut self.database.connect().await, &self.schema, &wanted, self.target().now).await
+        Plan::make(
+            &mut self.database.connect().await,
+            &self.schema,
+            &wanted,
+            self.target().now,
+            self.target().limits(),
+        )
+        .await
     }
 
     pub async fn state(&self) -> State {

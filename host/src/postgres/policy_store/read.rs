@@ -8,11 +8,13 @@ use policy_core::{
     Conflict, Effect, Label, Override, Pattern, Permission, PermissionName, Policy, PolicyError, PolicyParts,
     Role, RoleName, UserId, UserRoles,
 };
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 
+use super::super::connect::SessionLimits;
 use super::super::identifier::Identifier;
 use super::super::moment::Moment;
 use super::super::schema::enter;
+use super::super::transaction::{Kind, within};
 use super::StoreError;
 
 /// All that is stored, with the users of the legacy tables and their roles.
@@ -60,11 +62,10 @@ impl Stored {
 /// When the schema is not there, a value is not what the checks allow, the server refuses, or the connection is in a
 /// transaction already.
 pub async fn read(connection: &mut PgConnection, schema: &Identifier) -> Result<Stored, StoreError> {
-    let mut transaction =
-        connection.begin_with("begin transaction isolation level repeatable read, read only").await?;
-    let stored = read_within(&mut transaction, schema).await?;
-    transaction.commit().await?;
-    Ok(stored)
+    within(connection, Kind::Snapshot, SessionLimits::default(), async |connection| {
+        read_within(connection, schema).await
+    })
+    .await
 }
 
 /// Reads all that is stored in the caller's transaction, which sees what it has written itself. The parts are of one
