@@ -15,4 +15,5 @@ pub mod migrate;
 pub mod policy_file;
 pub mod postgres;
 pub mod report;
+pub mod shadow;
 pub mod toml_file;

@@ -103,8 +103,11 @@ async fn every_field_is_documented() {
     let path = shop.directory.path().join("next.toml");
     let policy = std::fs::read_to_string(shop.directory.path().join("policy.toml")).unwrap();
     std::fs::write(&path, policy.replace("\"po.view\", \"po.create\"", "\"po.view\"")).unwrap();
-    let commands: [&[&str]; 19] = [
+    let log = shop.directory.path().join("log.jsonl");
+    std::fs::write(&log, SHADOWED).unwrap();
+    let commands: &[&[&str]] = &[
         &["init"],
+        &["shadow", "log.jsonl"],
         &["check", "1", "po.approve"],
         &["grant", "3", "po.approve", "--by", "1", "--expires", "+1h", "--reason", "holiday"],
         &["explain", "3", "po.approve"],
@@ -147,6 +150,12 @@ async fn every_field_is_documented() {
         }
     }
 }
+
+/// Lines of a log that between them fill every field.
+const SHADOWED: &str = r#"{"user":"3","permission":"po.view","legacy":"allow"}
+{"user":"3","roles":["BUYER"],"permission":"po.view","legacy":"allow"}
+not json
+"#;
 
 /// The fields of a decision, which have a section of their own.
 const DECISION: [&str; 4] = ["decision", "reason", "role", "pattern"];

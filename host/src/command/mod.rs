@@ -22,6 +22,7 @@ pub mod plan;
 pub mod restore;
 pub mod revoke;
 pub mod rollback;
+pub mod shadow;
 pub mod source;
 pub mod status;
 pub mod validate;
@@ -58,6 +59,8 @@ pub enum Command {
     Diff(diff::Args),
     /// Say what in a policy is probably not meant
     Lint(lint::Args),
+    /// Answer a log of real requests by the policy, and say where the legacy application answered otherwise
+    Shadow(shadow::Args),
     /// Allow or deny something to one user, on behalf of another
     Grant(grant::Args),
     /// Take an override of a user away
@@ -99,6 +102,7 @@ impl Command {
             Self::WhoCan(args) => who_can::run(args, context).await,
             Self::Diff(args) => diff::run(args, context).await,
             Self::Lint(args) => lint::run(args, context).await,
+            Self::Shadow(args) => shadow::run(args, context).await,
             Self::Grant(args) => grant::run(args, context).await,
             Self::Revoke(args) => revoke::run(args, context).await,
             Self::Audit(args) => audit::run(args, context).await,

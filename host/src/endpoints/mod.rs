@@ -3,6 +3,7 @@
 
 mod access_check;
 mod read;
+mod routes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,6 +12,7 @@ use policy_core::PermissionName;
 use serde::Serialize;
 
 pub use access_check::{AccessChange, AccessCheck};
+pub use routes::Routes;
 
 use crate::toml_file;
 pub use crate::toml_file::TomlFileError as EndpointsError;

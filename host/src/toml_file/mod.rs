@@ -3,6 +3,7 @@
 
 mod fault;
 mod place;
+mod quote;
 mod reader;
 mod spelling;
 mod syntax;
@@ -10,6 +11,7 @@ mod syntax;
 use std::path::Path;
 
 pub use fault::{Fault, MAX_FAULTS_SHOWN, TomlFileError};
+pub(crate) use quote::{quoted, quoted_list};
 pub(crate) use reader::{Key, Reader, Section, Texts, Value, listed};
 
 use crate::report::files::read_bytes;
