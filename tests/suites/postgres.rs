@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use pbac::postgres::{
     Cluster, ClusterOptions, ConnectErrorKind, ConnectSettings, DatabaseUrl, DatabaseUrlError, Identifier,
-    LockError, QualifiedName, RetryError, RetryPolicy, SchemaLock, Server, SessionLimits, connect,
+    LockError, QualifiedName, RetryError, RetryPolicy, SchemaLock, Server, SessionLimits, SqlState, connect,
     retry_when_locked, session_user, transaction,
 };
 use pbac_tests::database::TestDatabase;
@@ -412,7 +412,7 @@ mod locks {
 }
 
 mod transactions {
-    use pbac::postgres::transaction::{Kind, within};
+    use pbac::postgres::transaction::{Kind, snapshot, within};
 
     use super::*;
 
@@ -449,6 +449,35 @@ mod transactions {
         .unwrap();
         let found: (String, String, String) = sqlx::FromRow::from_row(&row).unwrap();
         assert_eq!(found, ("0".to_owned(), "0".to_owned(), "0".to_owned()));
+    }
+
+    /// A snapshot of the catalogs shows what is no longer there.
+    #[tokio::test]
+    async fn what_goes_while_it_is_read_is_looked_for_again() {
+        const THERE: &str = "SELECT EXISTS (SELECT FROM pg_class WHERE relname = 't')";
+        let database = TestDatabase::create().await;
+        let (mut connection, mut other) = (database.connect().await, database.connect().await);
+        run(&mut other, "CREATE TABLE t AS SELECT 7 AS n").await;
+        let mut snapshots = 0;
+        let found = snapshot(&mut connection, SessionLimits::default(), async |connection| {
+            snapshots += 1;
+            let there: bool = sqlx::query_scalar(THERE).fetch_one(&mut *connection).await?;
+            run(&mut other, "DROP TABLE IF EXISTS t").await;
+            match there {
+                true => sqlx::query_scalar("SELECT n FROM t").fetch_optional(connection).await,
+                false => Ok(None::<i32>),
+            }
+        });
+        assert_eq!(found.await.unwrap(), None);
+        assert_eq!(snapshots, 2);
+
+        let mut snapshots = 0;
+        let missing = snapshot(&mut connection, SessionLimits::default(), async |connection| {
+            snapshots += 1;
+            sqlx::query("SELECT FROM never_there").execute(connection).await
+        });
+        assert_eq!(missing.await.unwrap_err().sql_state().as_deref(), Some("42P01"));
+        assert_eq!(snapshots, 3);
     }
 
     #[tokio::test]

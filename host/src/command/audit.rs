@@ -8,7 +8,7 @@ use crate::error::HostError;
 use crate::exit::Exit;
 use crate::postgres::SessionLimits;
 use crate::postgres::audit::{self, Head, Record, Verification};
-use crate::postgres::transaction::{Kind, within};
+use crate::postgres::transaction::snapshot;
 use crate::report::time::show_time;
 use crate::report::{Report, Table, printable, style};
 
@@ -82,7 +82,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, HostError> {
     let (schema, limits) = (&context.config.schema, SessionLimits::default());
     match args {
         Args::List(args) => {
-            let records = within(&mut connection, Kind::Snapshot, limits, async |connection| {
+            let records = snapshot(&mut connection, limits, async |connection| {
                 audit::list(connection, schema, args.last).await
             })
             .await?;
@@ -90,7 +90,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, HostError> {
             Ok(Exit::Done)
         }
         Args::Verify(args) => {
-            let verified = within(&mut connection, Kind::Snapshot, limits, async |connection| {
+            let verified = snapshot(&mut connection, limits, async |connection| {
                 audit::verify(connection, schema, args.head).await
             })
             .await?;

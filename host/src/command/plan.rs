@@ -15,7 +15,7 @@ use crate::migrate::changes::Delta;
 use crate::migrate::plan::{Plan, SourceChange, Wanted};
 use crate::migrate::preflight::Tolerance;
 use crate::policy_file::{self, PolicyFile};
-use crate::postgres::{ConnectSettings, RetryPolicy, connect, retry_when_locked};
+use crate::postgres::{RetryPolicy, connect, retry_when_locked};
 use crate::report::{Report, Table, printable, style};
 
 /// The arguments of `pbac plan`.
@@ -94,7 +94,7 @@ pub(super) fn target(context: &Context, wait: u16) -> Result<Target<'_>, HostErr
 pub async fn run(args: Args, context: &Context) -> Result<Exit, HostError> {
     let inputs = args.wanted.load(context)?;
     let target = target(context, 0)?;
-    let mut connection = connect(target.url, &ConnectSettings::default()).await?;
+    let mut connection = connect(target.url, &target.reading()).await?;
     let plan = retry_when_locked(&target.retry, async || {
         Plan::make(&mut connection, target.schema, &inputs.wanted(), target.now, target.limits()).await
     })

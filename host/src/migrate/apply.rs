@@ -17,7 +17,7 @@ use crate::exit::Exit;
 use crate::postgres::audit::{self, Entry, Head, Outcome};
 use crate::postgres::policy_store::WriteCounts;
 use crate::postgres::source_functions::LegacyState;
-use crate::postgres::transaction::{Kind, within};
+use crate::postgres::transaction::{Kind, snapshot, within};
 use crate::postgres::{
     ConnectSettings, DatabaseUrl, Identifier, RetryPolicy, SchemaLock, SessionLimits, connect, ledger,
     mark_work, policy_store, retry_when_locked, schema, session_user, source_functions, transaction,
@@ -189,12 +189,11 @@ impl Job<'_> {
     async fn run(&mut self) -> Result<Migration, HostError> {
         let Target { schema, now, retry, .. } = *self.target;
         self.clock.begin(Step::Plan);
-        self.earlier =
-            within(&mut self.connection, Kind::Snapshot, self.target.limits(), async |connection| {
-                Earlier::read(connection, schema).await
-            })
-            .await
-            .map_err(Fault::from)?;
+        self.earlier = snapshot(&mut self.connection, self.target.limits(), async |connection| {
+            Earlier::read(connection, schema).await
+        })
+        .await
+        .map_err(Fault::from)?;
         let plan = retry_when_locked(&retry, async || {
             Plan::make(&mut self.connection, schema, self.wanted, now, self.target.limits()).await
         })

@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::postgres::audit::AuditError;
 use crate::postgres::policy_store::StoreError;
 use crate::postgres::schema::SchemaError;
-use crate::postgres::{ConnectError, LOCK_NOT_AVAILABLE, LockError, SqlState};
+use crate::postgres::{ConnectError, LOCK_NOT_AVAILABLE, LockError, REFUSAL_HELP, SqlState, refusal_help};
 
 /// Why a step failed.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl From<HostError> for Fault {
 impl From<sqlx::Error> for Fault {
     fn from(error: sqlx::Error) -> Self {
         let shown = HostError::failed(format_args!("the database refused: {error}"))
-            .help("nothing of the transaction stays; correct the cause and run it again");
+            .help(refusal_help(&error).unwrap_or(REFUSAL_HELP));
         Self::new(shown, code_of(&error))
     }
 }

@@ -14,7 +14,7 @@ use super::state::{Stage, State};
 use crate::endpoints::Endpoints;
 use crate::error::HostError;
 use crate::policy_file::PolicyFile;
-use crate::postgres::transaction::{Kind, within};
+use crate::postgres::transaction::snapshot;
 use crate::postgres::{Identifier, SessionLimits, policy_store, schema};
 
 /// What is to be put in force.
@@ -144,7 +144,7 @@ impl Plan {
         now: Timestamp,
         limits: SessionLimits,
     ) -> Result<Self, Fault> {
-        within(connection, Kind::Snapshot, limits, async |connection| {
+        snapshot(connection, limits, async |connection| {
             Self::make_within(connection, schema, wanted, now).await
         })
         .await

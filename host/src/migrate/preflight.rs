@@ -4,7 +4,7 @@ use policy_core::{Index, LimitError, PolicyError, Timestamp, breaches, lint};
 use serde::Serialize;
 use sqlx::PgConnection;
 
-use super::park::MAX_PARKABLE_BYTES;
+use super::park::{self, MAX_PARKABLE_BYTES};
 use super::state::{Stage, State, TABLES};
 use crate::endpoints::{AccessCheck, Endpoints};
 use crate::error::HostError;
@@ -139,7 +139,7 @@ async fn rights(connection: &mut PgConnection, state: &State) -> Result<Vec<Find
     )
     .bind(state.schema.as_str())
     .bind(TABLES.as_slice())
-    .fetch_one(connection)
+    .fetch_one(&mut *connection)
     .await?;
     let mut found = Vec::new();
     if !state.schema_exists && !create_schema {
@@ -153,6 +153,23 @@ async fn rights(connection: &mut PgConnection, state: &State) -> Result<Vec<Find
         let message =
             format!("this user may not create tables in `{}`; grant USAGE and CREATE on it", state.schema);
         found.push(Finding::stop(FindingCode::MissingRight, message));
+    }
+    if state.schema_exists && !create_schema {
+        let spare = park::spare_name(&state.schema);
+        let usable = match &spare {
+            // What was parked there is ours, and comes back.
+            Ok(spare) if state.parked.iter().any(|parked| parked.schema == *spare) => true,
+            Ok(spare) => park::spare_fault(connection, spare).await?.is_none(),
+            Err(_) => false,
+        };
+        if let (Ok(spare), false) = (spare, usable) {
+            let message = format!(
+                "this user may make no schema to park in: a rollback will need --drop, unless the owner of the database runs \
+                 `CREATE SCHEMA {} AUTHORIZATION` for this user",
+                spare.quoted()
+            );
+            found.push(Finding::note(FindingCode::MissingRight, message));
+        }
     }
     if !not_owned.is_empty() {
         let message = format!("tables of `{}` belong to another user; run as that user", state.schema);

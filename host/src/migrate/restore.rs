@@ -195,7 +195,7 @@ impl<'a> Restore<'a> {
                     };
                     return Err(UndoError::Altered { what: what.to_owned() });
                 }
-                drop_if_empty(&mut session.connection, &owned.schema).await?;
+                park::clear(&mut session.connection, &schema, &owned.schema).await?;
                 report.left_parked.clone_from(&owned.others);
                 (report.tables, report.functions) = (here.tables, here.functions);
             }
@@ -329,16 +329,6 @@ async fn refuse_what_is_in_the_way(
         return Ok(());
     }
     Err(UndoError::InTheWay { schema: schema.clone(), objects })
-}
-
-/// What was never ours stays where somebody put it, and then so does the schema.
-async fn drop_if_empty(connection: &mut PgConnection, parked: &Identifier) -> Result<(), UndoError> {
-    let left = Owned::read(connection, parked).await?;
-    if left.is_empty() && left.others.is_empty() {
-        let sql = format!("DROP SCHEMA {} RESTRICT", parked.quoted());
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
-    }
-    Ok(())
 }
 
 async fn make_schema(connection: &mut PgConnection, schema: &Identifier) -> Result<(), sqlx::Error> {

@@ -12,7 +12,7 @@ use serde_json::json;
 use tempfile::SpooledTempFile;
 
 use super::after_checks::{self, CheckOutcome, CheckStatus};
-use super::backup::{self, About, Backup, BackupError, BackupErrorKind, Contents};
+use super::backup::{self, About, Backup, BackupError, BackupErrorKind, Beside, Contents};
 use super::dependents;
 use super::drop::{drop_objects, drop_order};
 use super::earlier::Earlier;
@@ -267,7 +267,11 @@ impl<'a> Rollback<'a> {
         };
         let (mut backup, content) = save(session, owned, self.policy.as_ref(), &path).await?;
         clock.begin(RollbackStep::Trial);
-        backup::try_out(&mut session.connection, &mut backup, owned).await?;
+        let beside = Beside::find(&mut session.connection, &owned.schema).await?;
+        if beside == Beside::Instead {
+            session.lock_exclusive(owned).await?;
+        }
+        backup::try_out(&mut session.connection, &mut backup, owned, &beside).await?;
         report.backup = Some(BackupSummary {
             path: wanted,
             sha256: backup.sha256().to_owned(),
@@ -282,16 +286,15 @@ impl<'a> Rollback<'a> {
         clock.begin(RollbackStep::Remove);
         match options.mode {
             Mode::Park => {
-                let into =
-                    park::free_name(&mut session.connection, &owned.schema, session.settings.now).await?;
+                let place = park::place(&mut session.connection, &owned.schema, session.settings.now).await?;
                 let mark = Mark {
                     pbac_parked: 1,
                     schema: owned.schema.as_str().to_owned(),
                     sha256: content.sha256,
                     server: session.server,
                 };
-                park::park(&mut session.connection, owned, &into, &mark).await?;
-                report.parked_in = Some(into);
+                park::park(&mut session.connection, owned, &place, &mark).await?;
+                report.parked_in = Some(place.name().clone());
             }
             Mode::Drop => report.drop_order = drop_objects(&mut session.connection, owned).await?,
         }
@@ -378,7 +381,8 @@ async fn look(
     match options.mode {
         Mode::Park => {
             let now = session.settings.now;
-            report.parked_in = Some(park::free_name(&mut session.connection, &owned.schema, now).await?);
+            let place = park::place(&mut session.connection, &owned.schema, now).await?;
+            report.parked_in = Some(place.name().clone());
         }
         Mode::Drop => report.drop_order = drop_order(&mut session.connection, &owned).await?,
     }

@@ -26,6 +26,8 @@ pub const TABLES: [&str; 8] = [
 ];
 /// Between the schema's name and the date in the name of a parked schema.
 pub const PARKED_INFIX: &str = "_parked_";
+/// After the schema's name in the name of one that was made beforehand to park in.
+pub const SPARE_SUFFIX: &str = "_parked";
 
 /// What is there. Of one moment only: whoever takes the lock reads it again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -261,15 +263,17 @@ async fn read_policy(
     }))
 }
 
-/// The schemas whose names begin as ours, with [`PARKED_INFIX`], and that hold one of our tables.
+/// The schemas that hold one of our tables and whose names begin as ours, with [`PARKED_INFIX`], or end with
+/// [`SPARE_SUFFIX`].
 async fn parked(connection: &mut PgConnection, schema: &Identifier) -> Result<Vec<Parked>, sqlx::Error> {
     let rows: Vec<(String, String)> = sqlx::query_as(
         "SELECT n.nspname::text, c.relname::text FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid \
-         WHERE starts_with(n.nspname::text, $1) AND c.relkind = 'r' AND c.relname = ANY ($2) \
+         WHERE (starts_with(n.nspname::text, $1) OR n.nspname = $3) AND c.relkind = 'r' AND c.relname = ANY ($2) \
          ORDER BY n.nspname",
     )
     .bind(format!("{}{PARKED_INFIX}", schema.as_str()))
     .bind(TABLES.as_slice())
+    .bind(format!("{}{SPARE_SUFFIX}", schema.as_str()))
     .fetch_all(connection)
     .await?;
     let names: BTreeSet<&String> = rows.iter().map(|(schema, _)| schema).collect();

@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::legacy::{Finding, FindingCode, Legacy, MAX_FIRST};
 use crate::policy_file::PolicyFile;
 use crate::postgres::audit::{self, Head};
-use crate::postgres::transaction::{Kind, within};
+use crate::postgres::transaction::{Kind, snapshot, within};
 use crate::postgres::{
     Server, connect, is_held, lock_key, policy_store, retry_when_locked, schema, work_key,
 };
@@ -83,10 +83,9 @@ pub async fn status(target: &Target<'_>) -> Result<Status, HostError> {
     let status = retry_when_locked(&target.retry, async || {
         // Locks are not part of a snapshot: before it and after it, so that a run that ends in between is no wreck.
         let busy = somebody_works(&mut connection, target).await?;
-        let mut status = within(&mut connection, Kind::Snapshot, target.limits(), async |connection| {
-            read(connection, target).await
-        })
-        .await?;
+        let mut status =
+            snapshot(&mut connection, target.limits(), async |connection| read(connection, target).await)
+                .await?;
         if let Some(earlier) = &mut status.earlier
             && earlier.ending == EarlierEnding::Unfinished
             && (busy || somebody_works(&mut connection, target).await?)
@@ -164,10 +163,8 @@ async fn read(connection: &mut PgConnection, target: &Target<'_>) -> Result<Stat
 pub async fn validate(target: &Target<'_>, file: &PolicyFile) -> Result<Validation, HostError> {
     let mut connection = connect(target.url, &target.reading()).await?;
     let validation = retry_when_locked(&target.retry, async || {
-        within(&mut connection, Kind::Snapshot, target.limits(), async |connection| {
-            check(connection, target, file).await
-        })
-        .await
+        snapshot(&mut connection, target.limits(), async |connection| check(connection, target, file).await)
+            .await
     })
     .await;
     let _ = connection.close().await;

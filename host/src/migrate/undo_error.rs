@@ -8,7 +8,9 @@ use crate::exit::Exit;
 use crate::migrate::backup::{BackupError, BackupErrorKind};
 use crate::postgres::audit::AuditError;
 use crate::postgres::schema::SchemaError;
-use crate::postgres::{ConnectError, Identifier, IdentifierError, LockError, RetryError, SqlState};
+use crate::postgres::{
+    ConnectError, Identifier, IdentifierError, LockError, REFUSAL_HELP, RetryError, SqlState, refusal_help,
+};
 
 /// Why a rollback or a restoration did not happen. In every case but [`UndoError::Unknown`] and
 /// [`UndoError::ChecksNotRecorded`] the database is as before.
@@ -117,6 +119,14 @@ pub enum UndoError {
         /// How long it may be.
         most: usize,
     },
+    /// There is nowhere to park.
+    #[error("this user may not create a schema to park in, and `{spare}` {why}; nothing was changed")]
+    NoPlace {
+        /// The schema that could have been made for it.
+        spare: Identifier,
+        /// Why that one does not do.
+        why: &'static str,
+    },
     /// The schema is no longer what the plan was made for.
     #[error("the schema `{schema}` changed while it was being worked on: {what}; nothing was changed")]
     Changed {
@@ -193,6 +203,7 @@ impl UndoError {
                 | Self::Dependents { .. }
                 | Self::DataLoss { .. }
                 | Self::TooLong { .. }
+                | Self::NoPlace { .. }
                 | Self::InTheWay { .. }
                 | Self::SeveralParked { .. }
         )
@@ -201,6 +212,7 @@ impl UndoError {
 
 impl From<UndoError> for HostError {
     fn from(error: UndoError) -> Self {
+        let refused = refusal_help(&error).unwrap_or(REFUSAL_HELP);
         let (exit, help) = match error {
             UndoError::Connect(error) | UndoError::Lock(LockError::Connect(error)) => return error.into(),
             UndoError::Lock(LockError::Busy { .. }) => (Exit::Busy, "try again when it is done"),
@@ -213,7 +225,7 @@ impl From<UndoError> for HostError {
             ),
             UndoError::Busy { .. } => (Exit::Busy, "try again when less is going on"),
             UndoError::Lock(_) | UndoError::Server(_) | UndoError::Circle { .. } | UndoError::Name(_) => {
-                (Exit::Failed, "nothing of the transaction stays; correct the cause and run it again")
+                (Exit::Failed, refused)
             }
             UndoError::Backup(BackupError { kind: BackupErrorKind::File(_), .. }) | UndoError::Write(_) => {
                 (Exit::Failed, "check the path, its rights and the room on the disk")
@@ -236,6 +248,10 @@ impl From<UndoError> for HostError {
             UndoError::DataLoss { .. } => (
                 Exit::Refused,
                 "park the tables instead (without --drop), or add --accept-data-loss; the backup holds the overrides",
+            ),
+            UndoError::NoPlace { .. } => (
+                Exit::Refused,
+                "let the owner of the database make that schema for this user (`CREATE SCHEMA … AUTHORIZATION …`), or roll back with --drop",
             ),
             UndoError::TooLong { .. } => (Exit::Refused, "roll back with --drop; the backup can be restored"),
             UndoError::Changed { .. } => (Exit::Failed, "run it again"),

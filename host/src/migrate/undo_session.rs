@@ -12,7 +12,7 @@ use super::table_lock::{Mode, lock_tables};
 use super::undo_error::UndoError;
 use crate::postgres::audit::{Entry, Head, Outcome, append};
 use crate::postgres::schema::ensure_audit_log;
-use crate::postgres::transaction::{Kind, within};
+use crate::postgres::transaction::{Kind, snapshot, within};
 use crate::postgres::{
     ConnectSettings, DatabaseUrl, Identifier, RetryPolicy, SchemaLock, Server, SessionLimits, connect,
     mark_work, retry_when_locked, session_user, transaction, was_committed,
@@ -173,7 +173,7 @@ impl Session {
 
     pub(super) async fn has_audit(&mut self) -> Result<bool, sqlx::Error> {
         let Self { settings, connection, .. } = self;
-        within(connection, Kind::Snapshot, settings.limits(), async |connection| {
+        snapshot(connection, settings.limits(), async |connection| {
             sqlx::query_scalar(
                 "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
                  WHERE n.nspname = $1 AND c.relname = $2)",

@@ -15,6 +15,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::identifier::Identifier;
 use super::moment::Moment;
+use super::refusal::refusal_help;
 use super::retry::{LOCK_NOT_AVAILABLE, SqlState};
 use super::schema::{BUSY_HELP, Hex};
 use crate::error::HostError;
@@ -306,8 +307,12 @@ impl From<AuditError> for HostError {
             AuditError::Server(_) if error.sql_state().as_deref() == Some(LOCK_NOT_AVAILABLE) => {
                 Self::new(Exit::Busy, error).help(BUSY_HELP)
             }
-            AuditError::Server(_) => Self::failed(error)
-                .help("check that the schema is migrated and owned by the user that connects"),
+            AuditError::Server(_) => {
+                let help = refusal_help(&error);
+                Self::failed(error).help(
+                    help.unwrap_or("check that the schema is migrated and owned by the user that connects"),
+                )
+            }
             AuditError::Damaged(_) => Self::new(Exit::Mismatch, error).help("find out who changed the table"),
         }
     }

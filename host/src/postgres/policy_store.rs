@@ -10,6 +10,7 @@ pub use write::{TableCounts, WriteCounts, write};
 
 use policy_core::PolicyError;
 
+use super::refusal::refusal_help;
 use super::retry::{LOCK_NOT_AVAILABLE, SqlState};
 use super::schema::{BUSY_HELP, SchemaError};
 use crate::error::HostError;
@@ -58,7 +59,9 @@ impl From<StoreError> for HostError {
                 Self::new(Exit::Busy, error).help(BUSY_HELP)
             }
             StoreError::Server(_) => {
-                Self::failed(error).help("check that the schema is migrated and that this user may use it")
+                let help = refusal_help(&error);
+                Self::failed(error)
+                    .help(help.unwrap_or("check that the schema is migrated and that this user may use it"))
             }
         }
     }

@@ -12,6 +12,7 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
 use super::audit::{self, AuditError, Entry, Outcome};
 use super::identifier::Identifier;
+use super::refusal::{REFUSAL_HELP, refusal_help};
 use super::retry::{LOCK_NOT_AVAILABLE, SqlState};
 use crate::error::HostError;
 use crate::exit::Exit;
@@ -258,6 +259,7 @@ impl From<SchemaError> for HostError {
         if error.sql_state().as_deref() == Some(LOCK_NOT_AVAILABLE) {
             return Self::new(Exit::Busy, error).help(BUSY_HELP);
         }
+        let refused = refusal_help(&error).unwrap_or(REFUSAL_HELP);
         let (exit, help) = match &error {
             SchemaError::Changed { .. } => (
                 Exit::Mismatch,
@@ -271,7 +273,7 @@ impl From<SchemaError> for HostError {
                 (Exit::Failed, "report this as a fault of pbac")
             }
             SchemaError::Statement { .. } | SchemaError::Audit(_) | SchemaError::Server(_) => {
-                (Exit::Failed, "nothing of the transaction stays; correct the cause and run it again")
+                (Exit::Failed, refused)
             }
         };
         Self::new(exit, error).help(help)

@@ -9,6 +9,7 @@ use std::fmt::Write;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::connect::SessionLimits;
+use super::retry::SqlState;
 
 /// What a transaction sees and may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,3 +102,28 @@ pub async fn within<T, E: From<sqlx::Error>>(
         }
     }
 }
+
+/// Reads in a [`Kind::Snapshot`]. A snapshot of the catalogs shows a table that somebody has moved or dropped since, and
+/// the statement that names it then fails; so what was not found is looked for again, in a new snapshot.
+///
+/// # Errors
+///
+/// That of `work`, or when the server cannot be asked.
+pub async fn snapshot<T, E: From<sqlx::Error> + SqlState>(
+    connection: &mut PgConnection,
+    limits: SessionLimits,
+    mut work: impl AsyncFnMut(&mut PgConnection) -> Result<T, E>,
+) -> Result<T, E> {
+    for _ in 1..SNAPSHOTS {
+        match within(connection, Kind::Snapshot, limits, &mut work).await {
+            Err(error) if error.sql_state().is_some_and(|code| NOT_FOUND.contains(&code.as_str())) => {}
+            other => return other,
+        }
+    }
+    within(connection, Kind::Snapshot, limits, work).await
+}
+
+/// How many snapshots are taken at most.
+const SNAPSHOTS: u32 = 3;
+/// No such table, function or schema.
+const NOT_FOUND: [&str; 3] = ["42P01", "42883", "3F000"];

@@ -21,7 +21,7 @@ pub(super) use export::{digest, export, prepare};
 pub(super) use file::{About, write};
 pub use file::{Backup, BackupError, BackupErrorKind};
 pub(super) use structure::not_representable;
-pub(super) use trial::{difference, try_out};
+pub(super) use trial::{Beside, difference, try_out};
 
 /// The version of the format that is written, and the only one that is read.
 pub const FORMAT: u32 = 1;

@@ -6,11 +6,43 @@ use super::structure::Structure;
 use super::{Backup, Contents, digest, shape};
 use crate::migrate::drop::drop_objects;
 use crate::migrate::owned::Owned;
+use crate::migrate::park;
 use crate::migrate::undo_error::UndoError;
 use crate::postgres::Identifier;
 
-/// Restores the backup into a schema of its own, within the transaction, and holds it against what it was made of: the
-/// content by its digests, and the rows by `EXCEPT` in both directions too.
+/// Where a backup is tried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::migrate) enum Beside {
+    /// In a schema of its own.
+    New,
+    /// In the empty schema of a user who may make none.
+    Spare(Identifier),
+    /// Where there is neither: in the place of what it was made of, which is taken away for as long. Whoever asks our
+    /// functions waits meanwhile, so the tables have to be locked beforehand.
+    Instead,
+}
+
+impl Beside {
+    /// What this user may do.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be asked.
+    pub(in crate::migrate) async fn find(
+        connection: &mut PgConnection,
+        schema: &Identifier,
+    ) -> Result<Self, UndoError> {
+        if park::may_create(connection).await? {
+            return Ok(Self::New);
+        }
+        let spare = park::spare_name(schema)?;
+        let usable = park::spare_fault(connection, &spare).await?.is_none();
+        Ok(if usable { Self::Spare(spare) } else { Self::Instead })
+    }
+}
+
+/// Restores the backup within the transaction, holds it against what it was made of, and takes it away again: the content
+/// by its digests, and beside the original the rows by `EXCEPT` in both directions too.
 ///
 /// # Errors
 ///
@@ -19,11 +51,26 @@ pub(in crate::migrate) async fn try_out(
     connection: &mut PgConnection,
     backup: &mut Backup,
     original: &Owned,
+    beside: &Beside,
 ) -> Result<(), UndoError> {
-    let scratch = Identifier::new(format!("pbac_scratch_{:016x}", fastrand::u64(..)))?;
-    execute(connection, format!("CREATE SCHEMA {}", scratch.quoted())).await?;
-    for owner in other_owners(connection, original).await? {
-        execute(connection, format!("GRANT USAGE, CREATE ON SCHEMA {} TO {owner}", scratch.quoted())).await?;
+    execute(connection, "SAVEPOINT pbac_trial".to_owned()).await?;
+    let scratch = match beside {
+        Beside::New => {
+            let scratch = Identifier::new(format!("pbac_scratch_{:016x}", fastrand::u64(..)))?;
+            execute(connection, format!("CREATE SCHEMA {}", scratch.quoted())).await?;
+            scratch
+        }
+        Beside::Spare(spare) => spare.clone(),
+        Beside::Instead => {
+            drop_objects(connection, original).await?;
+            original.schema.clone()
+        }
+    };
+    if *beside != Beside::Instead {
+        for owner in other_owners(connection, original).await? {
+            execute(connection, format!("GRANT USAGE, CREATE ON SCHEMA {} TO {owner}", scratch.quoted()))
+                .await?;
+        }
     }
     backup.import(connection, &scratch).await?;
     let restored = Owned::read(connection, &scratch).await?;
@@ -36,15 +83,15 @@ pub(in crate::migrate) async fn try_out(
         };
         return Err(UndoError::Trial { what });
     }
-    for part in &wanted.parts {
+    for part in wanted.parts.iter().filter(|_| *beside != Beside::Instead) {
         let super::Part::Rows { table, columns, .. } = part else { continue };
         let different = differing_rows(connection, &original.schema, &scratch, table, columns).await?;
         if different > 0 {
             return Err(UndoError::Trial { what: format!("{different} rows of `{table}` differ") });
         }
     }
-    drop_objects(connection, &restored).await?;
-    Ok(execute(connection, format!("DROP SCHEMA {} RESTRICT", scratch.quoted())).await?)
+    Ok(execute(connection, "ROLLBACK TO SAVEPOINT pbac_trial; RELEASE SAVEPOINT pbac_trial".to_owned())
+        .await?)
 }
 
 /// The first line of the backup's statements that what was restored from it does not have.

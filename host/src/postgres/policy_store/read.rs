@@ -14,7 +14,7 @@ use super::super::connect::SessionLimits;
 use super::super::identifier::Identifier;
 use super::super::moment::Moment;
 use super::super::schema::enter;
-use super::super::transaction::{Kind, within};
+use super::super::transaction::snapshot;
 use super::StoreError;
 
 /// All that is stored, with the users of the legacy tables and their roles.
@@ -62,10 +62,8 @@ impl Stored {
 /// When the schema is not there, a value is not what the checks allow, the server refuses, or the connection is in a
 /// transaction already.
 pub async fn read(connection: &mut PgConnection, schema: &Identifier) -> Result<Stored, StoreError> {
-    within(connection, Kind::Snapshot, SessionLimits::default(), async |connection| {
-        read_within(connection, schema).await
-    })
-    .await
+    snapshot(connection, SessionLimits::default(), async |connection| read_within(connection, schema).await)
+        .await
 }
 
 /// Reads all that is stored in the caller's transaction, which sees what it has written itself. The parts are of one
