@@ -1,5 +1,6 @@
 //! Takes an application from hard-coded roles to permissions, and back: everything behind the `pbac` command.
 
+pub mod access_diff;
 pub mod cli;
 pub mod command;
 pub mod config;

@@ -25,6 +25,17 @@ const LEGACY: &str = "
         (1, 'PURCHASING_HEAD', true), (2, 'PURCHASING', true), (3, 'WAREHOUSE', true), (9, 'PURCHASING_HEAD', false);
 ";
 
+/// Legacy rules by which the heads gain and everybody else loses.
+const ENDPOINTS: &str = r#"
+[legacy]
+roles = ["PURCHASING", "WAREHOUSE", "PURCHASING_HEAD"]
+[[endpoints]]
+method = "GET"
+path = "/orders"
+roles = ["WAREHOUSE"]
+permission = "po.view"
+"#;
+
 struct Shop {
     database: TestDatabase,
     directory: tempfile::TempDir,
@@ -103,6 +114,7 @@ async fn every_field_is_documented() {
     let path = shop.directory.path().join("next.toml");
     let policy = std::fs::read_to_string(shop.directory.path().join("policy.toml")).unwrap();
     std::fs::write(&path, policy.replace("\"po.view\", \"po.create\"", "\"po.view\"")).unwrap();
+    std::fs::write(shop.directory.path().join("endpoints.toml"), ENDPOINTS).unwrap();
     let log = shop.directory.path().join("log.jsonl");
     std::fs::write(&log, SHADOWED).unwrap();
     let commands: &[&[&str]] = &[
@@ -120,6 +132,7 @@ async fn every_field_is_documented() {
         &["bundle", "build", "-o", "shop.pbac"],
         &["bundle", "check", "shop.pbac"],
         &["plan"],
+        &["access-diff", "--endpoints", "endpoints.toml"],
         &["validate"],
         &["status"],
         &["revoke", "3", "po.approve", "--by", "1"],

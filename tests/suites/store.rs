@@ -749,6 +749,7 @@ mod legacy_roles {
         let file = PolicyFile {
             name: "erp".to_owned(),
             policy: policy.clone(),
+            signed_off: Vec::new(),
             source: Some(source.clone()),
             text_hash: "0f".repeat(32),
         };

@@ -4,6 +4,7 @@
 //! `pub async fn run(args: Args, context: &Context) -> Result<Exit, HostError>`; then a `mod` line, a variant and an
 //! arm here. What it prints is a serde struct with [`Report`](crate::report::Report), documented in `docs/json.md`.
 
+pub mod access_diff;
 pub mod audit;
 pub mod bundle;
 pub mod check;
@@ -43,6 +44,8 @@ pub enum Command {
     Plan(plan::Args),
     /// Put the policy in force: everything or nothing
     Migrate(migrate::Args),
+    /// Say what every user gains and loses by the switch, against the legacy endpoint rules
+    AccessDiff(access_diff::Args),
     /// Compute whether the database answers as the policy says
     Validate(validate::Args),
     /// Show what is there
@@ -94,6 +97,7 @@ impl Command {
             Self::Init(args) => init::run(args, context).await,
             Self::Plan(args) => plan::run(args, context).await,
             Self::Migrate(args) => migrate::run(args, context).await,
+            Self::AccessDiff(args) => access_diff::run(args, context).await,
             Self::Validate(args) => validate::run(args, context).await,
             Self::Status(args) => status::run(args, context).await,
             Self::Check(args) => check::run(args, context).await,

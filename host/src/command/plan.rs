@@ -210,6 +210,9 @@ impl Plan {
                 access.lost.len()
             ));
         }
+        if let Some(difference) = &self.preflight.difference {
+            text.push_str(&difference.summary());
+        }
     }
 }
 

@@ -58,7 +58,7 @@ impl Report for Validation {
                 "{} `{}` is broken by {} user(s); roles: {}\n",
                 style::caution("conflict:"),
                 printable(&breach.conflict),
-                breach.users.len(),
+                breach.user_count,
                 printable(&roles)
             ));
         }

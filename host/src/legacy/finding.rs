@@ -51,6 +51,8 @@ pub enum FindingCode {
     NoAdministrator,
     /// The policy allows what the legacy rules did not.
     AccessGained,
+    /// A sign-off of the policy file stands for nobody.
+    UnusedSignOff,
     /// The policy denies what the legacy rules allowed.
     AccessLost,
     /// An endpoint asks for a permission that the catalog does not have.

@@ -1,6 +1,7 @@
 //! What the legacy database says about users and roles: read, counted, and compared with the policy; never written.
 
 mod finding;
+mod population;
 mod role_column;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use crate::policy_file::Source;
 use crate::postgres::{Identifier, QualifiedName};
 
 pub use finding::{Finding, FindingCode, MAX_FIRST};
+pub use population::{Census, Kind, Population, SpelledLabel};
 
 /// The legacy roles as they lie there now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

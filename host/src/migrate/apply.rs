@@ -304,7 +304,11 @@ impl Job<'_> {
         agreed(&checks)?;
 
         self.clock.begin(Step::Audit);
-        let details = json!({ "files": files, "changed": counts, "ledger": number, "legacy": legacy });
+        let difference = self.plan.as_ref().and_then(|plan| plan.preflight.difference.as_ref());
+        let access = difference.map(
+            |found| json!({ "gained": found.gained, "lost": found.lost, "signed_off": found.signed_off }),
+        );
+        let details = json!({ "files": files, "changed": counts, "ledger": number, "legacy": legacy, "access": access });
         let entry = self.entry(Outcome::Succeeded, details);
         let head = audit::append(&mut self.connection, into, &entry.of(&self.actor)).await?;
         self.lock.check().await?;

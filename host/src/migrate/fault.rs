@@ -6,6 +6,7 @@ use std::fmt;
 use policy_core::{LimitError, PolicyError};
 
 use super::preflight::PreflightError;
+use crate::access_diff::AccessDiffError;
 use crate::error::HostError;
 use crate::exit::Exit;
 use crate::postgres::audit::AuditError;
@@ -114,4 +115,4 @@ macro_rules! from_error {
         })+
     };
 }
-from_error!(SchemaError, StoreError, AuditError, ConnectError, LockError);
+from_error!(AccessDiffError, SchemaError, StoreError, AuditError, ConnectError, LockError);

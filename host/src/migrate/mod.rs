@@ -1,8 +1,10 @@
 //! From roles to permissions: what is there, what would be done, doing it, and checking it.
 
+mod access_findings;
 pub mod after_checks;
 pub mod apply;
 pub mod backup;
+pub mod breaches;
 pub mod changes;
 pub mod dependents;
 mod drop;

@@ -158,7 +158,7 @@ impl Plan {
     ) -> Result<Self, Fault> {
         let Wanted { file, endpoints, tolerance } = *wanted;
         let state = State::read(connection, schema).await?;
-        let preflight = Preflight::run(connection, &state, file, endpoints, tolerance).await?;
+        let preflight = Preflight::run(connection, &state, file, endpoints, tolerance, now).await?;
         let recorded = schema::check(connection, schema).await?;
         let files: Vec<PlannedFile> = schema::files()
             .map(|sql| PlannedFile {
@@ -167,7 +167,7 @@ impl Plan {
             })
             .collect();
         let stored = match state.missing().is_empty() {
-            true => Some(policy_store::read_within(connection, schema).await?.policy_alone()?),
+            true => Some(policy_store::read_policy(connection, schema).await?),
             false => None,
         };
         let changes = Changes::between(stored.as_ref(), &file.policy);

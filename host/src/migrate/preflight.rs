@@ -4,14 +4,16 @@ use policy_core::{Index, LimitError, PolicyError, Timestamp, breaches, lint};
 use serde::Serialize;
 use sqlx::PgConnection;
 
+use super::access_findings;
 use super::park::{self, MAX_PARKABLE_BYTES};
 use super::state::{Stage, State, TABLES};
+use crate::access_diff::{AccessDiff, AccessDiffError, Question};
 use crate::endpoints::{AccessCheck, Endpoints};
 use crate::error::HostError;
 use crate::exit::Exit;
 use crate::legacy::{self, Finding, FindingCode, Legacy};
 use crate::policy_file::PolicyFile;
-use crate::postgres::Server;
+use crate::postgres::{Identifier, Server};
 
 /// What is allowed to be otherwise than it should.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,12 +33,15 @@ pub struct Preflight {
     pub legacy: Option<Legacy>,
     /// Endpoint by endpoint and role by role, where an endpoint file is configured.
     pub access: Option<AccessCheck>,
+    /// The same for every user, where the policy has a source that can be read.
+    pub difference: Option<AccessDiff>,
     /// What stops the run and what is worth knowing; those that stop come first.
     pub findings: Vec<Finding>,
 }
 
 impl Preflight {
-    /// Looks at the rights, the state, the legacy roles, the last administrator, the endpoint rules and the policy.
+    /// Looks at the rights, the state, the legacy roles, the last administrator, the endpoint rules, the access of every
+    /// user and the policy.
     ///
     /// # Errors
     ///
@@ -48,6 +53,7 @@ impl Preflight {
         file: &PolicyFile,
         endpoints: Option<&Endpoints>,
         tolerance: Tolerance,
+        now: Timestamp,
     ) -> Result<Self, PreflightError> {
         let server_version = Server::ask(connection).await?.version;
         let index = Index::compile(&file.policy)?;
@@ -79,10 +85,20 @@ impl Preflight {
             AccessCheck::run(endpoints, &file.policy, rename)
         });
         let access = access.transpose()?;
-        findings.extend(access.iter().flat_map(compared));
+        let mut difference = None;
+        if let (Some(source), Some(endpoints)) = (&file.source, endpoints)
+            && !findings.iter().any(Finding::stops)
+        {
+            let overrides = overrides_of(state);
+            let question = Question { file, source, endpoints, overrides, now, keep: None };
+            difference = Some(AccessDiff::compute(connection, &question).await?);
+        }
+        if let Some(access) = &access {
+            findings.extend(access_findings::of(file, access, difference.as_ref(), legacy.as_ref()));
+        }
         findings.extend(oddities(file, tolerance.strict)?);
         findings.sort_by_key(|finding| !finding.stops);
-        Ok(Self { server_version, legacy, access, findings })
+        Ok(Self { server_version, legacy, access, difference, findings })
     }
 
     /// Nothing forbids to go on.
@@ -109,8 +125,13 @@ impl Preflight {
                 format!("preflight found {} things that stop it:{}", stops.len(), lines.concat())
             }
         };
-        Err(HostError::new(exit, message)
-            .help("nothing was changed; `pbac plan` shows everything that was found"))
+        let mut help = "nothing was changed; `pbac plan` shows everything that was found".to_owned();
+        let missing = self.difference.iter().map(|difference| difference.missing_sign_offs(MAX_SIGN_OFFS));
+        let missing = missing.collect::<String>();
+        if !missing.is_empty() {
+            help.push_str(&format!(", `pbac access-diff` who gains what; what is meant is signed off in the policy file:\n\n{missing}"));
+        }
+        Err(HostError::new(exit, message).help(help))
     }
 }
 
@@ -126,6 +147,17 @@ pub enum PreflightError {
     /// A part of the policy is no policy.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// The access of the users cannot be compared.
+    #[error(transparent)]
+    Access(#[from] AccessDiffError),
+}
+
+/// How many of the missing sign-offs an error spells out.
+const MAX_SIGN_OFFS: usize = 3;
+
+/// The schema of the overrides, where there are any.
+fn overrides_of(state: &State) -> Option<&Identifier> {
+    state.tables.contains(&"user_custom_permissions").then_some(&state.schema)
 }
 
 /// Whether this user may do what has to be done.
@@ -250,7 +282,7 @@ impl Administrators<'_> {
             .filter(|label| label.active > 0 && label.role.as_deref().is_some_and(holds_all))
             .map(|label| label.label.as_str())
             .collect();
-        let overrides = state.tables.contains(&"user_custom_permissions").then_some(&state.schema);
+        let overrides = overrides_of(state);
         if !labels.is_empty() && legacy::any_undenied(connection, source, &labels, overrides).await? {
             return Ok(None);
         }
@@ -278,38 +310,6 @@ impl Administrators<'_> {
             None => self.index.permissions().collect(),
         }
     }
-}
-
-/// What the comparison of the endpoint rules comes to.
-fn compared(access: &AccessCheck) -> Vec<Finding> {
-    let mut found = Vec::new();
-    let mut push = |finding: Finding, count: usize, first: Vec<String>| {
-        if count > 0 {
-            found.push(finding.about(i64::try_from(count).unwrap_or(i64::MAX), first));
-        }
-    };
-    let shown = |changes: &[crate::endpoints::AccessChange]| {
-        changes
-            .iter()
-            .take(legacy::MAX_FIRST)
-            .map(|change| format!("{} {} {}", change.role, change.method, change.path))
-            .collect()
-    };
-    let message = "pairs of role and endpoint are allowed by the policy and were not by the legacy rules; take the grants back";
-    push(Finding::stop(FindingCode::AccessGained, message), access.gained.len(), shown(&access.gained));
-    let message = "permissions that endpoints ask for are not in the catalog, so nobody would pass; add them";
-    let unknown = access.unknown_permissions.iter().cloned();
-    push(
-        Finding::stop(FindingCode::UnknownPermission, message),
-        access.unknown_permissions.len(),
-        unknown.collect(),
-    );
-    let message = "pairs of role and endpoint were allowed by the legacy rules and are not by the policy";
-    push(Finding::note(FindingCode::AccessLost, message), access.lost.len(), shown(&access.lost));
-    let message = "roles of the endpoint file are not in the policy and hold nothing";
-    let unknown = access.unknown_roles.iter().cloned();
-    push(Finding::note(FindingCode::UnknownLabel, message), access.unknown_roles.len(), unknown.collect());
-    found
 }
 
 /// What is odd in the policy itself: duties that should be apart, grants that match nothing.

@@ -1,10 +1,11 @@
 //! What is there, and whether it looks as it was left.
 
-use policy_core::{ConflictBreach, Index, breaches};
+use policy_core::Index;
 use serde::Serialize;
 use sqlx::{Connection, PgConnection};
 
 use super::apply::Target;
+use super::breaches::{self, Breach};
 use super::earlier::{Earlier, EarlierEnding};
 use super::fault::Fault;
 use super::state::{Stage, State};
@@ -68,7 +69,7 @@ pub struct Validation {
     /// The checks: the document's four, then what shows drift.
     pub checks: Vec<Checked>,
     /// Who holds two duties that should be apart (SPEC section 4); reported, not wrong by itself.
-    pub conflicts: Vec<ConflictBreach>,
+    pub conflicts: Vec<Breach>,
     /// What is worth knowing and not wrong.
     pub findings: Vec<Finding>,
 }
@@ -202,8 +203,12 @@ async fn check(
             findings.extend(strays(connection, target, &source.table.to_string()).await?);
         }
         // Rows that make no policy are a mismatch that the checks above have named.
-        if let Ok(policy) = policy_store::read_within(connection, target.schema).await?.into_policy() {
-            conflicts = breaches(&policy, target.now)?;
+        match policy_store::read_policy(connection, target.schema).await {
+            Ok(policy) => {
+                conflicts = breaches::read(connection, target.schema, &policy, target.now).await?;
+            }
+            Err(policy_store::StoreError::Policy(_)) => {}
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(Validation { holds: checks.iter().all(|checked| checked.holds), checks, conflicts, findings })
@@ -250,8 +255,9 @@ async fn ledger_check(
     file: Option<&PolicyFile>,
 ) -> Result<Checked, Fault> {
     let mut wrong = Vec::new();
-    let stored = match policy_store::read_within(connection, target.schema).await {
-        Ok(stored) => stored.policy_alone().map_err(|error| error.to_string()),
+    let stored = match policy_store::read_policy(connection, target.schema).await {
+        Ok(policy) => Ok(policy),
+        Err(policy_store::StoreError::Policy(error)) => Err(error.to_string()),
         Err(error @ policy_store::StoreError::Damaged { .. }) => Err(error.to_string()),
         Err(error) => return Err(error.into()),
     };

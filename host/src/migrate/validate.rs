@@ -182,12 +182,15 @@ async fn users(
 
 /// The users with overrides, as the legacy table has them, and how many there are in all.
 async fn overridden(connection: &mut PgConnection) -> Result<(Vec<Person>, usize), Fault> {
-    let mut ids: Vec<String> =
-        sqlx::query_scalar("SELECT DISTINCT user_id FROM user_custom_permissions ORDER BY 1")
+    let all: i64 = sqlx::query_scalar("SELECT count(DISTINCT user_id) FROM user_custom_permissions")
+        .fetch_one(&mut *connection)
+        .await?;
+    let all = usize::try_from(all).unwrap_or(usize::MAX);
+    let ids: Vec<String> =
+        sqlx::query_scalar("SELECT DISTINCT user_id FROM user_custom_permissions ORDER BY 1 LIMIT $1")
+            .bind(i64::try_from(MAX_OVERRIDDEN).unwrap_or(i64::MAX))
             .fetch_all(&mut *connection)
             .await?;
-    let all = ids.len();
-    ids.truncate(MAX_OVERRIDDEN);
     if ids.is_empty() {
         return Ok((Vec::new(), 0));
     }

@@ -4,6 +4,7 @@
 mod catalog;
 mod conflicts;
 mod roles;
+mod signed_off;
 mod source;
 
 use std::fmt::Write;
@@ -15,6 +16,7 @@ use toml::de::DeValue;
 
 pub use crate::toml_file::TomlFileError as PolicyFileError;
 use crate::toml_file::{self, Reader, Section};
+pub use signed_off::{Gainer, SignOff};
 pub use source::{
     Activity, Condition, Form, Hop, NullActive, PermissionWay, RoleWay, Source, SourceKind, SourcePath,
     Treatment,
@@ -32,6 +34,8 @@ pub struct PolicyFile {
     pub policy: Policy,
     /// Where the legacy roles lie, where the file says so.
     pub source: Option<Source>,
+    /// Access that somebody gains by the migration and that a person answers for, in the order of the file.
+    pub signed_off: Vec<SignOff>,
     /// SHA-256 of the file's text as it was, 64 hexadecimal digits.
     pub text_hash: String,
 }
@@ -69,17 +73,18 @@ pub fn parse(text: &str, name: &str) -> Result<PolicyFile, PolicyFileError> {
 }
 
 fn read(reader: &mut Reader<'_>, root: &Section<'_, '_>, text: &str) -> Option<PolicyFile> {
-    reader.only(root, &["policy", "modules", "roles", "conflicts", "source"]);
+    reader.only(root, &["policy", "modules", "roles", "conflicts", "source", "signed_off"]);
     let name = header(reader, root);
     let permissions = catalog::read(reader, root);
     let roles = roles::read(reader, root);
     let conflicts = conflicts::read(reader, root);
     let source = source::read(reader, root, source::Known { permissions: &permissions, roles: &roles });
+    let signed_off = signed_off::read(reader, root, &permissions, &roles);
     let name = name.filter(|_| reader.is_content())?;
     // The readers above report what Policy::new refuses with a place; this is the proof, not the report.
     let parts = PolicyParts { permissions, roles, conflicts, ..PolicyParts::default() };
     let policy = reader.parsed(text, root.place(), |_| Policy::new(parts))?;
-    Some(PolicyFile { name: name.to_string(), policy, source, text_hash: sha256(text) })
+    Some(PolicyFile { name: name.to_string(), policy, source, signed_off, text_hash: sha256(text) })
 }
 
 fn header(reader: &mut Reader<'_>, root: &Section<'_, '_>) -> Option<Label> {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::postgres::{Identifier, QualifiedName};
 
-pub(super) use read::{Known, read};
+pub(super) use read::{Known, read, unknown_role};
 
 /// Where the legacy roles lie.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -27,6 +27,7 @@ pub use database_url::{APPLICATION_NAME, DatabaseUrl, DatabaseUrlError};
 pub use identifier::{Identifier, IdentifierError, IdentifierErrorKind, MAX_IDENTIFIER_BYTES, QualifiedName};
 pub(crate) use lock::is_held;
 pub use lock::{Holder, LockError, SchemaLock, lock_key};
+pub(crate) use moment::Moment;
 pub use refusal::{REFUSAL_HELP, refusal_help};
 pub use retry::{LOCK_NOT_AVAILABLE, RetryError, RetryPolicy, SqlState, retry_when_locked};
 pub use work::{mark_work, was_committed, work_key};

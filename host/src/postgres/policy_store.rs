@@ -5,7 +5,7 @@ mod read;
 mod write;
 
 pub use overrides::{GrantOutcome, StoredOverride, grant, list_overrides, revoke};
-pub use read::{Stored, read, read_within};
+pub use read::{Stored, read, read_policy, read_within};
 pub use write::{TableCounts, WriteCounts, write};
 
 use policy_core::PolicyError;

@@ -81,10 +81,20 @@ pub async fn users<'c>(
     connection: &'c mut PgConnection,
     source: &Source,
 ) -> Result<impl Stream<Item = Result<LegacyUser, sqlx::Error>> + 'c, SchemaError> {
-    let body = Bodies::ask(connection, source).await?.users;
+    let body = users_query(connection, source).await?;
     let sql =
         format!("select * from ({body}) users order by user_id collate \"C\", label collate \"C\", active");
     Ok(sqlx::query_as(AssertSqlSafe(sql)).fetch(connection))
+}
+
+/// The query that lists every user of the legacy table with the columns of [`LegacyUser`], in no order. A user with
+/// several labels has several rows.
+///
+/// # Errors
+///
+/// As [`users`].
+pub async fn users_query(connection: &mut PgConnection, source: &Source) -> Result<String, SchemaError> {
+    Ok(Bodies::ask(connection, source).await?.users)
 }
 
 /// Counts and hashes the legacy users. In a transaction of at least REPEATABLE READ it agrees with what else is read.

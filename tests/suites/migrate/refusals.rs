@@ -184,7 +184,11 @@ async fn access_that_somebody_would_gain() {
     let generous = security(&|grants| grants.push(Pattern::parse("po.approve").unwrap()));
     let before = world.snapshot().await;
     let error = world.migrate_with(&generous, Some(&endpoints), Manner::default()).await.unwrap_err();
-    says(&error, Exit::Refused, &["are allowed by the policy and were not by the legacy rules", "SECURITY"]);
+    says(
+        &error,
+        Exit::Refused,
+        &["are allowed by the policy, were not by the legacy rules", "`SECURITY po.approve (6)`"],
+    );
     assert_eq!(world.snapshot().await, before);
 
     // What is lost is shown and counted, and does not stop.

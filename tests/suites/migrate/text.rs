@@ -88,6 +88,7 @@ async fn names_reach_the_database_as_data_only() {
     let file = PolicyFile {
         name: HOSTILE[0].to_owned(),
         policy: Policy::new(parts).unwrap(),
+        signed_off: Vec::new(),
         source: Some(Source {
             rename: BTreeMap::from([("'old\"$$".to_owned(), HOSTILE[1].to_owned())]),
             ..Source::role_column(table, column(id), column(role))

@@ -255,7 +255,7 @@ fn rename(reader: &mut Reader<'_>, section: &Section<'_, '_>, roles: &[Role]) ->
     renamed
 }
 
-fn unknown_role(reader: &mut Reader<'_>, text: &str, roles: &[Role]) -> String {
+pub(in super::super) fn unknown_role(reader: &mut Reader<'_>, text: &str, roles: &[Role]) -> String {
     let mut aliased = roles.iter().filter(|role| role.aliases.iter().any(|alias| alias.as_str() == text));
     let hint = match aliased.next() {
         Some(role) => format!("; it is an alias of `{}`, write that", role.name),

@@ -83,6 +83,20 @@ pub async fn read_within(connection: &mut PgConnection, schema: &Identifier) -> 
     Ok(Stored { parts, inactive: legacy.inactive, unusable: legacy.unusable })
 }
 
+/// Reads catalog, roles and conflicts in the caller's transaction: what a policy file could say. Overrides and users,
+/// of which there may be millions, are not looked at.
+///
+/// # Errors
+///
+/// As [`read_within`], and when the rows make no policy together.
+pub async fn read_policy(connection: &mut PgConnection, schema: &Identifier) -> Result<Policy, StoreError> {
+    enter(connection, schema).await?;
+    let permissions = permissions(connection).await?;
+    let roles = roles(connection).await?;
+    let conflicts = conflicts(connection).await?;
+    Ok(Policy::new(PolicyParts { permissions, roles, conflicts, ..PolicyParts::default() })?)
+}
+
 async fn permissions(connection: &mut PgConnection) -> Result<Vec<Permission>, StoreError> {
     let rows: Vec<(String, String, String)> =
         sqlx::query_as("select name, module, description from permissions order by name")
