@@ -82,6 +82,12 @@ impl Report for Migration {
             table.row([name, inserted, updated, deleted]);
         }
         text.push_str(&table.to_string());
+        if self.imported > 0 {
+            let imported = self.imported;
+            text.push_str(&format!(
+                "{imported} overrides hold what users had of their own in the legacy tables\n"
+            ));
+        }
         for checked in &self.checks {
             let holds = style::good("holds:");
             text.push_str(&format!("{holds} {} ({})\n", checked.check.name(), printable(&checked.compared)));

@@ -193,10 +193,22 @@ impl Plan {
             ));
             let mut table = Table::new(["label", "role", "users", "active"]);
             for label in &legacy.labels {
-                let role = label.role.as_deref().unwrap_or("none");
+                let role = label.role.as_deref().unwrap_or(if label.ignored { "ignored" } else { "none" });
                 table.row([&label.label, role, &label.users.to_string(), &label.active.to_string()]);
             }
             text.push_str(&table.to_string());
+            if !legacy.direct.is_empty() {
+                let mut table = Table::new(["permission of users themselves", "effect", "users", "override"]);
+                for direct in &legacy.direct {
+                    let patterns = match direct.patterns.as_deref() {
+                        None => "not said".to_owned(),
+                        Some([]) => "nothing".to_owned(),
+                        Some(patterns) => patterns.join(", "),
+                    };
+                    table.row([&direct.name, direct.effect.as_str(), &direct.users.to_string(), &patterns]);
+                }
+                text.push_str(&table.to_string());
+            }
         }
         if let Some(access) = &self.preflight.access {
             text.push_str(&format!(

@@ -39,13 +39,23 @@ pub enum FindingCode {
     RowSecurity,
     /// User ids that are null, empty, too long or there twice.
     BadUserId,
-    /// Users without a role.
+    /// NULL or an empty text where a role should be.
     NullRole,
+    /// A value that is not of the form that the policy says, as a JSON text in place of a list.
+    BadValue,
+    /// Rows that lead to no user, or to no role.
+    OrphanRow,
+    /// Rows that lead back to where they came from.
+    Cycle,
+    /// A permission that users have of their own and that stands for nothing in the catalog.
+    UnmappedPermission,
+    /// Each question will read a whole table.
+    SlowLookup,
     /// Users of whom it is not known whether they are active.
     NullActive,
     /// A label that stands for no role of the policy.
     UnknownLabel,
-    /// A rename of a label that does not occur.
+    /// What the policy says of a label or a legacy permission that does not occur.
     UnusedRename,
     /// Nobody would be left who may do everything.
     NoAdministrator,

@@ -1,8 +1,13 @@
 //! What the legacy database says about users and roles: read, counted, and compared with the policy; never written.
 
+mod administrators;
+mod circles;
+mod direct;
+mod facts;
 mod finding;
+mod labels;
 mod population;
-mod role_column;
+mod rows;
 
 use std::collections::BTreeMap;
 
@@ -11,8 +16,10 @@ use serde::Serialize;
 use sqlx::PgConnection;
 
 use crate::policy_file::Source;
-use crate::postgres::{Identifier, QualifiedName};
+use crate::postgres::QualifiedName;
 
+pub use administrators::{Candidates, any_undenied};
+pub use direct::DirectPermission;
 pub use finding::{Finding, FindingCode, MAX_FIRST};
 pub use population::{Census, Kind, Population, SpelledLabel};
 
@@ -25,8 +32,10 @@ pub struct Legacy {
     pub users: i64,
     /// How many of them are active.
     pub active: i64,
-    /// Every label: those that occur and those that the column's type allows, in byte order.
+    /// Every label: those that occur and those that enumerations and tables of roles allow, in byte order.
     pub labels: Vec<Label>,
+    /// What users have of their own, where it is to become overrides: see [`Legacy::read_direct`].
+    pub direct: Vec<DirectPermission>,
     /// What is wrong or worth knowing.
     pub findings: Vec<Finding>,
 }
@@ -38,6 +47,8 @@ pub struct Label {
     pub label: String,
     /// The role of the policy that it stands for.
     pub role: Option<String>,
+    /// Whether the policy says that it means nothing here.
+    pub ignored: bool,
     /// How many users have it.
     pub users: i64,
     /// How many of them are active.
@@ -46,7 +57,7 @@ pub struct Label {
 
 impl Legacy {
     /// Reads what `source` names, and compares the labels with `policy`. What does not fit becomes a finding; where
-    /// the table or a column is missing, there is nothing but findings.
+    /// a table or a column is missing, there is nothing but findings.
     ///
     /// # Errors
     ///
@@ -56,7 +67,42 @@ impl Legacy {
         source: &Source,
         policy: &Policy,
     ) -> Result<Self, sqlx::Error> {
-        role_column::read(connection, source, policy).await
+        let facts = facts::read(connection, source).await?;
+        let mut legacy = Self {
+            table: source.table.clone(),
+            users: 0,
+            active: 0,
+            labels: Vec::new(),
+            direct: Vec::new(),
+            findings: facts.findings.clone(),
+        };
+        if legacy.stops() {
+            return Ok(legacy);
+        }
+        let users = rows::Users::count(connection, source).await?;
+        (legacy.users, legacy.active) = (users.all, users.active);
+        legacy.labels = labels::read(connection, source, policy).await?;
+        legacy.findings.extend(rows::findings(connection, source, &facts).await?);
+        legacy.findings.extend(users.findings(connection, source, &facts).await?);
+        legacy.findings.extend(labels::findings(connection, source, &legacy.labels).await?);
+        Ok(legacy)
+    }
+
+    /// Reads what users have of their own as well, which matters until it has become overrides.
+    ///
+    /// # Errors
+    ///
+    /// When the server refuses a query.
+    pub async fn read_direct(
+        &mut self,
+        connection: &mut PgConnection,
+        source: &Source,
+        policy: &Policy,
+    ) -> Result<(), sqlx::Error> {
+        let (direct, findings) = direct::read(connection, source, policy).await?;
+        self.direct = direct;
+        self.findings.extend(findings);
+        Ok(())
     }
 
     /// Whether a finding forbids to go on.
@@ -70,18 +116,4 @@ impl Legacy {
 #[must_use]
 pub fn role_of<'p>(label: &str, rename: &BTreeMap<String, String>, policy: &'p Policy) -> Option<&'p str> {
     policy.role(rename.get(label).map_or(label, String::as_str)).map(|role| role.name.as_str())
-}
-
-/// Whether an active user has one of the labels, and no active deny in the overrides of `schema`, where it has any.
-///
-/// # Errors
-///
-/// When the server refuses the query.
-pub async fn any_undenied(
-    connection: &mut PgConnection,
-    source: &Source,
-    labels: &[&str],
-    schema: Option<&Identifier>,
-) -> Result<bool, sqlx::Error> {
-    role_column::any_undenied(connection, source, labels, schema).await
 }

@@ -198,7 +198,9 @@ impl<'a> Counter<'a> {
         person.active &= person.stranger || row.try_get::<Option<bool>, _>("active")? == Some(true);
         let label: Option<String> = row.try_get("label")?;
         let role: Option<String> = row.try_get("role")?;
-        if let (Some(label), Some(role)) = (label, role) {
+        if let Some(label) = label {
+            // A label that the policy ignores is no role of it, and may be one of the legacy rules.
+            let role = role.unwrap_or_else(|| label.clone());
             person.labels.push(SpelledLabel { label, role });
         }
         Ok(())

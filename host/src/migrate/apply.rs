@@ -14,9 +14,10 @@ use super::step::{Observer, Step, StepClock, StepTime, WorkStep};
 use super::validate::{Checked, validations};
 use crate::error::HostError;
 use crate::exit::Exit;
+use crate::policy_file::PolicyFile;
 use crate::postgres::audit::{self, Entry, Head, Outcome};
 use crate::postgres::policy_store::WriteCounts;
-use crate::postgres::source_functions::LegacyState;
+use crate::postgres::source_functions::{Import, LegacyState};
 use crate::postgres::transaction::{Kind, snapshot, within};
 use crate::postgres::{
     ConnectSettings, DatabaseUrl, Identifier, RetryPolicy, SchemaLock, SessionLimits, connect, ledger,
@@ -99,6 +100,8 @@ pub struct Migration {
     pub files: Vec<String>,
     /// How many rows were changed, by table.
     pub counts: WriteCounts,
+    /// How many overrides were made of what users had of their own in the legacy tables.
+    pub imported: u64,
     /// What the validations came to.
     pub checks: Vec<Checked>,
     /// The legacy roles as they were read.
@@ -179,6 +182,7 @@ struct Job<'a> {
 struct Done {
     files: Vec<String>,
     counts: WriteCounts,
+    imported: u64,
     checks: Vec<Checked>,
     legacy: Option<LegacyState>,
     ledger: Option<i64>,
@@ -284,6 +288,7 @@ impl Job<'_> {
 
         self.clock.begin(Step::Source);
         source_functions::install(connection, into, file.source.as_ref()).await?;
+        let imported = import(connection, into, file).await?;
 
         self.clock.begin(Step::Ledger);
         let legacy = match &file.source {
@@ -308,11 +313,18 @@ impl Job<'_> {
         let access = difference.map(
             |found| json!({ "gained": found.gained, "lost": found.lost, "signed_off": found.signed_off }),
         );
-        let details = json!({ "files": files, "changed": counts, "ledger": number, "legacy": legacy, "access": access });
+        let details = json!({
+            "files": files,
+            "changed": counts,
+            "imported": imported,
+            "ledger": number,
+            "legacy": legacy,
+            "access": access,
+        });
         let entry = self.entry(Outcome::Succeeded, details);
         let head = audit::append(&mut self.connection, into, &entry.of(&self.actor)).await?;
         self.lock.check().await?;
-        Ok(Done { files, counts, checks, legacy, ledger: Some(number), audit_head: Some(head) })
+        Ok(Done { files, counts, imported, checks, legacy, ledger: Some(number), audit_head: Some(head) })
     }
 
     /// On a connection of its own, since the one that failed may be the reason. Nothing more can be done where this
@@ -356,6 +368,7 @@ impl Job<'_> {
             policy: plan.policy,
             files: done.files,
             counts: done.counts,
+            imported: done.imported,
             checks: done.checks,
             legacy: done.legacy,
             ledger: done.ledger,
@@ -364,6 +377,28 @@ impl Job<'_> {
             steps: self.clock.times(),
             milliseconds: self.clock.milliseconds(),
             findings: plan.preflight.findings,
+        }
+    }
+}
+
+/// Makes overrides of what users have of their own, the first time that the policy says where that lies.
+async fn import(connection: &mut PgConnection, schema: &Identifier, file: &PolicyFile) -> Result<u64, Fault> {
+    let Some(source) = file.source.as_ref().filter(|source| !source.permissions.is_empty()) else {
+        return Ok(0);
+    };
+    if ledger::has_imported(connection, schema).await? {
+        return Ok(0);
+    }
+    match source_functions::import(connection, schema, source, &file.policy).await? {
+        Import::Done(count) => Ok(count),
+        // Somebody was given it since preflight looked.
+        Import::Unmapped(name) => {
+            let message = format!(
+                "a user has the legacy permission `{}`, which stands for nothing in the catalog",
+                crate::report::printable(&name)
+            );
+            let help = "say in [source.permission_names] which patterns it means, then run it again";
+            Err(HostError::new(Exit::Mismatch, message).help(help).into())
         }
     }
 }

@@ -13,7 +13,7 @@ use super::preflight::{Preflight, Tolerance};
 use super::state::{Stage, State};
 use crate::endpoints::Endpoints;
 use crate::error::HostError;
-use crate::policy_file::PolicyFile;
+use crate::policy_file::{PolicyFile, Source};
 use crate::postgres::transaction::snapshot;
 use crate::postgres::{Identifier, SessionLimits, policy_store, schema};
 
@@ -235,7 +235,7 @@ struct Basis<'a> {
     state: &'a State,
     stored: Option<String>,
     policy: &'a Summary,
-    source: Option<&'a crate::policy_file::Source>,
+    source: Option<&'a Source>,
     labels: Vec<(&'a str, Option<&'a str>)>,
     stops: Vec<&'a str>,
 }
@@ -274,9 +274,9 @@ fn locks(state: &State, wanted: &Wanted<'_>, nothing_to_do: bool) -> Vec<Lock> {
         "advisory lock",
         "until the end; another pbac waits, the application does not",
     )];
-    if let Some(source) = &wanted.file.source {
+    for table in wanted.file.source.iter().flat_map(Source::tables) {
         locks.push(lock(
-            source.table.to_string(),
+            table.to_string(),
             "ACCESS SHARE",
             "while it is read; nobody waits but who changes the table's definition",
         ));

@@ -1,19 +1,21 @@
 //! What is looked at before anything is changed. All of it is reading.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use policy_core::{Index, LimitError, PolicyError, Timestamp, breaches, lint};
 use serde::Serialize;
 use sqlx::PgConnection;
 
 use super::access_findings;
 use super::park::{self, MAX_PARKABLE_BYTES};
-use super::state::{Stage, State, TABLES};
+use super::state::{LEDGER_TABLE, Stage, State, TABLES};
 use crate::access_diff::{AccessDiff, AccessDiffError, Question};
 use crate::endpoints::{AccessCheck, Endpoints};
 use crate::error::HostError;
 use crate::exit::Exit;
-use crate::legacy::{self, Finding, FindingCode, Legacy};
-use crate::policy_file::PolicyFile;
-use crate::postgres::{Identifier, Server};
+use crate::legacy::{self, Candidates, Finding, FindingCode, Legacy};
+use crate::policy_file::{PolicyFile, Source};
+use crate::postgres::{Identifier, Server, ledger};
 
 /// What is allowed to be otherwise than it should.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,9 +66,13 @@ impl Preflight {
         let mut legacy = None;
         if let Some(source) = &file.source {
             let mut read = Legacy::read(connection, source, &file.policy).await?;
+            let importing = importing(connection, state, source).await?;
+            if importing && !read.stops() {
+                read.read_direct(connection, source, &file.policy).await?;
+            }
             findings.append(&mut read.findings);
             if !findings.iter().any(Finding::stops) {
-                let administrators = Administrators { index: &index, endpoints };
+                let administrators = Administrators { index: &index, endpoints, importing };
                 let gone = administrators.remain(connection, state, file, &read).await?;
                 findings.extend(gone.map(|finding| Finding {
                     stops: finding.stops && !tolerance.no_administrator,
@@ -80,7 +86,7 @@ impl Preflight {
             findings.push(Finding::note(FindingCode::NoSource, message));
         }
         let access = endpoints.map(|endpoints| {
-            let none = std::collections::BTreeMap::new();
+            let none = BTreeMap::new();
             let rename = file.source.as_ref().map_or(&none, |source| &source.rename);
             AccessCheck::run(endpoints, &file.policy, rename)
         });
@@ -158,6 +164,21 @@ const MAX_SIGN_OFFS: usize = 3;
 /// The schema of the overrides, where there are any.
 fn overrides_of(state: &State) -> Option<&Identifier> {
     state.tables.contains(&"user_custom_permissions").then_some(&state.schema)
+}
+
+/// Whether the users' own permissions are still to become overrides.
+async fn importing(
+    connection: &mut PgConnection,
+    state: &State,
+    source: &Source,
+) -> Result<bool, sqlx::Error> {
+    if source.permissions.is_empty() {
+        return Ok(false);
+    }
+    if !state.tables.contains(&LEDGER_TABLE) {
+        return Ok(true);
+    }
+    Ok(!ledger::has_imported(connection, &state.schema).await?)
 }
 
 /// Whether this user may do what has to be done.
@@ -260,6 +281,8 @@ fn tables(state: &State) -> Option<Finding> {
 struct Administrators<'a> {
     index: &'a Index,
     endpoints: Option<&'a Endpoints>,
+    /// Whether what users are denied in the legacy tables will become overrides.
+    importing: bool,
 }
 
 impl Administrators<'_> {
@@ -272,18 +295,37 @@ impl Administrators<'_> {
     ) -> Result<Option<Finding>, sqlx::Error> {
         let Some(source) = file.source.as_ref().filter(|_| legacy.users > 0) else { return Ok(None) };
         let needed = self.needed();
-        let holds_all = |role: &str| {
-            let held: Vec<&str> = self.index.permissions_of_role(role).collect();
-            needed.iter().all(|permission| held.binary_search(permission).is_ok())
+        let held = |roles: &[&str]| -> BTreeSet<&str> {
+            roles.iter().flat_map(|role| self.index.permissions_of_role(role)).collect()
         };
-        let labels: Vec<&str> = legacy
+        let enough = |roles: &[&str]| {
+            let held = held(roles);
+            needed.iter().all(|permission| held.contains(permission))
+        };
+        let roles: BTreeMap<&str, &str> = legacy
             .labels
             .iter()
-            .filter(|label| label.active > 0 && label.role.as_deref().is_some_and(holds_all))
-            .map(|label| label.label.as_str())
+            .filter(|label| label.active > 0)
+            .filter_map(|label| Some((label.label.as_str(), label.role.as_deref()?)))
             .collect();
-        let overrides = overrides_of(state);
-        if !labels.is_empty() && legacy::any_undenied(connection, source, &labels, overrides).await? {
+        let of = |wanted: &dyn Fn(&str) -> bool| -> Vec<&str> {
+            roles.iter().filter(|(_, role)| wanted(role)).map(|(label, _)| *label).collect()
+        };
+        let alone = of(&|role| enough(&[role]));
+        let useful = of(&|role| held(&[role]).iter().any(|permission| needed.contains(permission)));
+        let together = |labels: &[String]| {
+            let held: Vec<&str> =
+                labels.iter().filter_map(|label| roles.get(label.as_str()).copied()).collect();
+            enough(&held)
+        };
+        let candidates = Candidates {
+            alone: &alone,
+            useful: &useful,
+            together: &together,
+            overrides: overrides_of(state),
+            importing: self.importing,
+        };
+        if legacy::any_undenied(connection, source, &candidates).await? {
             return Ok(None);
         }
         let what = match self.bypass() {

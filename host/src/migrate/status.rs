@@ -295,4 +295,4 @@ const COUNTS: &str = "SELECT (SELECT count(*) FROM permissions) AS permissions, 
     (SELECT count(*) FROM role_permissions) AS grants, (SELECT count(*) FROM conflicts) AS conflicts, \
     (SELECT count(*) FROM user_custom_permissions WHERE expires_at IS NULL OR now() < expires_at) AS overrides_active, \
     (SELECT count(*) FROM user_custom_permissions WHERE expires_at <= now()) AS overrides_expired, \
-    (SELECT count(*) FROM all_users()) AS users";
+    (SELECT count(DISTINCT user_id) FROM all_users()) AS users";

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::TryStreamExt;
 use policy_core::{Index, Override, Policy, PolicyParts, Roles, Timestamp, UserId};
 use serde::Serialize;
 use sqlx::PgConnection;
@@ -11,13 +12,16 @@ use sqlx::PgConnection;
 use super::fault::Fault;
 use super::tables;
 use crate::legacy::role_of;
-use crate::policy_file::PolicyFile;
+use crate::policy_file::{PolicyFile, Source};
 use crate::postgres::{Identifier, policy_store, schema};
 
 /// How many mismatches a check names; it counts all of them.
 pub const MAX_NAMED: usize = 10;
 /// How many users with overrides are compared one by one; their number is reported.
 pub const MAX_OVERRIDDEN: usize = 500;
+
+/// How many groups of users with the same labels and activity are compared, each by one of them; their number is reported.
+pub const MAX_LABEL_SETS: usize = 1_000;
 
 /// What is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -108,23 +112,24 @@ pub async fn validations(
     ])
 }
 
-/// The users of one label and activity.
+/// The users with the same labels and activity.
 #[derive(sqlx::FromRow)]
 struct Group {
-    label: Option<String>,
+    labels: Vec<String>,
+    /// What each label stands for, in the same order; `None` for one that the policy ignores.
+    roles: Vec<Option<String>>,
     active: Option<bool>,
     users: i64,
-    resolved: bool,
     first: Option<String>,
     /// One of them without overrides.
     plain: Option<String>,
 }
 
-/// A user to compare: whom, with which label, active or not.
+/// A user to compare: whom, with which labels, active or not.
 #[derive(sqlx::FromRow)]
 struct Person {
     user_id: String,
-    label: Option<String>,
+    labels: Vec<String>,
     active: Option<bool>,
 }
 
@@ -134,21 +139,8 @@ async fn users(
     file: &PolicyFile,
     now: Timestamp,
 ) -> Result<Checked, Fault> {
-    let groups: Vec<Group> = sqlx::query_as(GROUPS).fetch_all(&mut *connection).await?;
-    let mut wrong: Vec<String> = groups
-        .iter()
-        .filter(|group| group.active.is_none() || (group.active == Some(true) && !group.resolved))
-        .map(|group| {
-            let label = group.label.as_deref().unwrap_or("NULL");
-            let first = group.first.as_deref().unwrap_or("NULL");
-            let why =
-                if group.active.is_none() { "are neither active nor inactive" } else { "resolve to no role" };
-            format!("{} user(s) with label `{label}` {why} (first: `{first}`)", group.users)
-        })
-        .collect();
-    let active = groups.iter().filter(|group| group.active == Some(true));
-    let active = active.fold(0_i64, |sum, group| sum.saturating_add(group.users));
-
+    let groups = Groups::read(connection, file).await?;
+    let mut wrong = groups.wrong;
     let (overridden, all_overridden) = overridden(connection).await?;
     let mut overrides = Vec::new();
     for person in &overridden {
@@ -156,31 +148,91 @@ async fn users(
         let stored = policy_store::list_overrides(connection, schema, &user).await?;
         overrides.extend(stored.into_iter().map(|stored| stored.entry));
     }
-    let persons: Vec<Person> = groups
-        .iter()
-        .filter_map(|group| {
-            let user_id = group.plain.clone()?;
-            Some(Person { user_id, label: group.label.clone(), active: group.active })
-        })
-        .chain(overridden)
-        .collect();
+    let persons: Vec<Person> = groups.persons.into_iter().chain(overridden).collect();
     let compared = persons.len();
     let index = Index::compile(&with_overrides(&file.policy, overrides)?)?;
     compare_persons(connection, file, &index, persons, now, &mut wrong).await?;
     let roles = compare_roles(connection, &index, &mut wrong).await?;
-    let some = if all_overridden > MAX_OVERRIDDEN {
-        format!(" ({MAX_OVERRIDDEN} of {all_overridden} users with overrides)")
-    } else {
-        String::new()
-    };
+    let mut some = String::new();
+    for (most, all, of) in [
+        (MAX_LABEL_SETS, groups.count, "users who differ in labels or activity"),
+        (MAX_OVERRIDDEN, all_overridden, "users with overrides"),
+    ] {
+        if all > most {
+            some.push_str(&format!(" ({most} of {all} {of})"));
+        }
+    }
     let compared = format!(
-        "{active} active users of {} labels; every permission of {compared} users{some} and {roles} roles",
-        groups.iter().map(|group| &group.label).collect::<BTreeSet<_>>().len()
+        "{} active users of {} labels; every permission of {compared} users{some} and {roles} roles",
+        groups.active,
+        groups.labels.len()
     );
     Ok(Checked::new(Check::Users, compared, wrong))
 }
 
-/// The users with overrides, as the legacy table has them, and how many there are in all.
+/// The users, group by group: those with the same labels and activity are the same to every question but for overrides.
+#[derive(Default)]
+struct Groups {
+    /// How many groups there are.
+    count: usize,
+    /// How many users are active.
+    active: i64,
+    labels: BTreeSet<String>,
+    /// One of each of the first [`MAX_LABEL_SETS`] groups.
+    persons: Vec<Person>,
+    wrong: Vec<String>,
+}
+
+impl Groups {
+    async fn read(connection: &mut PgConnection, file: &PolicyFile) -> Result<Self, sqlx::Error> {
+        let spellings: BTreeSet<String> =
+            sqlx::query_scalar("SELECT name FROM roles UNION ALL SELECT alias FROM role_aliases")
+                .fetch_all(&mut *connection)
+                .await?
+                .into_iter()
+                .collect();
+        let allows_no_role = file.source.as_ref().is_some_and(Source::allows_no_role);
+        let mut groups = Self::default();
+        let mut rows = sqlx::query_as::<_, Group>(GROUPS).fetch(connection);
+        while let Some(group) = rows.try_next().await? {
+            groups.count = groups.count.saturating_add(1);
+            groups.wrong.extend(group.wrong(&spellings, allows_no_role));
+            if group.active == Some(true) {
+                groups.active = groups.active.saturating_add(group.users);
+            }
+            groups.labels.extend(group.labels.iter().cloned());
+            if let Some(user_id) = group.plain.filter(|_| groups.persons.len() < MAX_LABEL_SETS) {
+                groups.persons.push(Person { user_id, labels: group.labels, active: group.active });
+            }
+        }
+        Ok(groups)
+    }
+}
+
+impl Group {
+    /// What is wrong with these users, if anything.
+    fn wrong(&self, spellings: &BTreeSet<String>, allows_no_role: bool) -> Option<String> {
+        let unresolved = self.labels.iter().zip(&self.roles).filter_map(|(label, role)| {
+            role.as_ref().is_some_and(|role| !spellings.contains(role)).then_some(label.as_str())
+        });
+        let unresolved: Vec<&str> = unresolved.collect();
+        let (labels, why) = match self.active {
+            None => (self.labels.iter().map(String::as_str).collect(), "are neither active nor inactive"),
+            Some(true) if !unresolved.is_empty() => (unresolved, "resolve to no role"),
+            Some(true) if self.labels.is_empty() && !allows_no_role => (Vec::new(), "resolve to no role"),
+            _ => return None,
+        };
+        let labels = match labels.as_slice() {
+            [] => "label `NULL`".to_owned(),
+            [one] => format!("label `{one}`"),
+            several => format!("labels `{}`", several.join("`, `")),
+        };
+        let first = self.first.as_deref().unwrap_or("NULL");
+        Some(format!("{} user(s) with {labels} {why} (first: `{first}`)", self.users))
+    }
+}
+
+/// The users with overrides, as the legacy tables have them, and how many there are in all.
 async fn overridden(connection: &mut PgConnection) -> Result<(Vec<Person>, usize), Fault> {
     let all: i64 = sqlx::query_scalar("SELECT count(DISTINCT user_id) FROM user_custom_permissions")
         .fetch_one(&mut *connection)
@@ -194,10 +246,13 @@ async fn overridden(connection: &mut PgConnection) -> Result<(Vec<Person>, usize
     if ids.is_empty() {
         return Ok((Vec::new(), 0));
     }
-    // Someone who is not in the legacy table holds no role and is not inactive.
+    // Someone who is not in the legacy tables holds no role and is not inactive.
     let persons = sqlx::query_as(
-        "SELECT w.id AS user_id, u.label, coalesce(u.active, u.user_id IS NULL) AS active \
-         FROM unnest($1::text[]) AS w (id) LEFT JOIN all_users() u ON u.user_id = w.id COLLATE \"C\"",
+        "SELECT w.id AS user_id, \
+             coalesce(array_agg(u.label) FILTER (WHERE u.label IS NOT NULL), '{}') AS labels, \
+             CASE WHEN count(u.user_id) = 0 THEN true WHEN bool_or(u.active IS NULL) THEN NULL ELSE bool_and(u.active) END AS active \
+         FROM unnest($1::text[]) AS w (id) LEFT JOIN all_users() u ON u.user_id = w.id COLLATE \"C\" \
+         GROUP BY w.id ORDER BY w.id COLLATE \"C\"",
     )
     .bind(ids)
     .fetch_all(connection)
@@ -242,8 +297,8 @@ async fn compare_persons(
                 if is_active { "active" } else { "inactive" }
             ));
         }
-        let role = person.label.as_deref().and_then(|label| role_of(label, rename, &file.policy));
-        let named: Vec<&str> = role.into_iter().collect();
+        let named: Vec<&str> =
+            person.labels.iter().filter_map(|label| role_of(label, rename, &file.policy)).collect();
         let expected = if active {
             index.permissions_of(&person.user_id, Roles::Named(&named), now)
         } else {
@@ -355,13 +410,17 @@ async fn both_ways(
         .collect())
 }
 
-const GROUPS: &str = "SELECT u.label, u.active, count(*) AS users, \
-    u.role IS NOT NULL AND (EXISTS (SELECT FROM roles r WHERE r.name = u.role COLLATE \"C\") \
-        OR EXISTS (SELECT FROM role_aliases a WHERE a.alias = u.role COLLATE \"C\")) AS resolved, \
-    min(u.user_id COLLATE \"C\") AS first, \
-    min(u.user_id COLLATE \"C\") FILTER (WHERE NOT EXISTS \
-        (SELECT FROM user_custom_permissions o WHERE o.user_id = u.user_id COLLATE \"C\")) AS plain \
-    FROM all_users() u GROUP BY u.label, u.role, u.active ORDER BY u.label COLLATE \"C\", u.active";
+/// Several rows of one user add up, and one that is not active is enough.
+const GROUPS: &str = "WITH users AS ( \
+        SELECT u.user_id, \
+            coalesce(array_agg(u.label ORDER BY u.label COLLATE \"C\") FILTER (WHERE u.label IS NOT NULL), '{}') AS labels, \
+            coalesce(array_agg(u.role ORDER BY u.label COLLATE \"C\") FILTER (WHERE u.label IS NOT NULL), '{}') AS roles, \
+            CASE WHEN bool_or(u.active IS NULL) THEN NULL ELSE bool_and(u.active) END AS active \
+        FROM all_users() u GROUP BY u.user_id) \
+    SELECT u.labels, u.roles, u.active, count(*) AS users, min(u.user_id COLLATE \"C\") AS first, \
+        min(u.user_id COLLATE \"C\") FILTER (WHERE NOT EXISTS \
+            (SELECT FROM user_custom_permissions o WHERE o.user_id = u.user_id COLLATE \"C\")) AS plain \
+    FROM users u GROUP BY u.labels, u.roles, u.active ORDER BY u.labels, u.active";
 
 /// Each distinct pattern is matched once against the catalog, whoever holds it.
 const ROLES: &str = "WITH held AS MATERIALIZED \

@@ -284,7 +284,7 @@ impl Source {
     #[must_use]
     pub fn allows_no_role(&self) -> bool {
         let one_each = |way: &RoleWay| matches!(way, RoleWay::Path(path) if path.form == Form::One && path.column.is_some());
-        !self.null_role.stops() || !self.roles.iter().any(one_each)
+        !self.null_role.stops() || !self.orphans.stops() || !self.roles.iter().any(one_each)
     }
 }
 

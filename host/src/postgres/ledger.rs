@@ -2,7 +2,7 @@
 
 use policy_core::ContentHash;
 use serde::Deserialize;
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::identifier::Identifier;
 use super::policy_store::WriteCounts;
@@ -55,6 +55,19 @@ pub async fn record_policy(
     .bind(run.legacy.map(|legacy| legacy.hash.to_vec()))
     .fetch_one(connection)
     .await?)
+}
+
+/// Whether an earlier policy of this ledger had the users' own permissions made overrides: that is done once.
+///
+/// # Errors
+///
+/// When the server refuses.
+pub async fn has_imported(connection: &mut PgConnection, schema: &Identifier) -> Result<bool, sqlx::Error> {
+    let sql = format!(
+        "select exists (select from {}.pbac_migrations where kind = 'policy' and source ? 'permissions')",
+        schema.quoted()
+    );
+    sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(connection).await
 }
 
 /// Where the legacy roles lie, out of the `source` column of the ledger.

@@ -141,7 +141,7 @@ async fn user_ids_that_tell_nobody_apart() {
     says(
         &error,
         Exit::Mismatch,
-        &["user ids are there more than once; name a column that tells users apart (first: `a`)"],
+        &["user ids are there more than once; name a column that tells users apart", "(first: `a`)"],
     );
 }
 

@@ -1,0 +1,122 @@
+//! The permissions that users have of their own in the legacy tables, and how they become overrides.
+
+use std::collections::BTreeMap;
+
+use futures_util::{Stream, TryStreamExt};
+use policy_core::{Effect, Policy};
+use serde::Serialize;
+use sqlx::{AssertSqlSafe, FromRow, PgConnection};
+
+use super::super::identifier::Identifier;
+use super::super::schema::{SchemaError, enter};
+use super::Reading;
+use crate::policy_file::Source;
+
+/// Who is recorded as having granted what the legacy tables had granted.
+pub const GRANTED_BY: &str = "legacy";
+
+/// A legacy permission that a user has of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LegacyPermission {
+    /// The id as text.
+    pub user_id: String,
+    /// The permission as the legacy tables have it.
+    pub name: String,
+    /// Whether it is allowed or denied.
+    pub effect: Effect,
+}
+
+/// Every permission that a user has of its own, read as they come. Ordered by the bytes of the id; none twice.
+///
+/// # Errors
+///
+/// When a table or a column is missing or may not be read.
+pub async fn direct_permissions<'c>(
+    connection: &'c mut PgConnection,
+    source: &Source,
+) -> Result<impl Stream<Item = Result<LegacyPermission, sqlx::Error>> + 'c, SchemaError> {
+    let mut reading = Reading::of(connection, source).await?;
+    let body = reading.permissions().unwrap_or_else(|| {
+        "select null::text as user_id, null::text as name, null::text as effect where false".to_owned()
+    });
+    let text = format!(
+        "select b.user_id, b.name, b.effect from ({body}) b order by b.user_id collate \"C\", b.name, b.effect"
+    );
+    let text = reading.ask(connection, &text).await?;
+    let rows = sqlx::query_as::<_, Row>(AssertSqlSafe(text)).fetch(connection);
+    Ok(rows.map_ok(|row| LegacyPermission {
+        effect: if row.effect == Effect::Deny.as_str() { Effect::Deny } else { Effect::Allow },
+        user_id: row.user_id,
+        name: row.name,
+    }))
+}
+
+#[derive(FromRow)]
+struct Row {
+    user_id: String,
+    name: String,
+    effect: String,
+}
+
+/// What each legacy permission means here: what the file says, else the permission of the catalog of that name.
+#[must_use]
+pub fn meaning<'p>(source: &'p Source, policy: &'p Policy) -> BTreeMap<&'p str, Vec<&'p str>> {
+    let catalog = policy.permissions().iter().map(|entry| (entry.name.as_str(), vec![entry.name.as_str()]));
+    let said = source
+        .permission_names
+        .iter()
+        .map(|(name, patterns)| (name.as_str(), patterns.iter().map(String::as_str).collect()));
+    catalog.chain(said).collect()
+}
+
+/// What became of an import.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Import {
+    /// So many overrides were stored.
+    Done(u64),
+    /// Somebody has this permission, of which nobody said what it means. Nothing was stored.
+    Unmapped(String),
+}
+
+/// Stores what users have of their own as overrides that do not expire. An override that is there stays as it is. Call it in the transaction that puts the source in force for the first time.
+///
+/// # Errors
+///
+/// When a table or a column is missing or may not be read, or when the server refuses.
+pub async fn import(
+    connection: &mut PgConnection,
+    schema: &Identifier,
+    source: &Source,
+    policy: &Policy,
+) -> Result<Import, SchemaError> {
+    enter(connection, schema).await?;
+    let mut reading = Reading::of(connection, source).await?;
+    let Some(body) = reading.permissions() else { return Ok(Import::Done(0)) };
+    let body = reading.ask(connection, &body).await?;
+    let meaning = meaning(source, policy);
+    let known: Vec<&str> = meaning.keys().copied().collect();
+    let unmapped: Option<String> = sqlx::query_scalar(AssertSqlSafe(format!(
+        "select b.name from ({body}) b where b.name <> all ($1) limit 1"
+    )))
+    .bind(known)
+    .fetch_optional(&mut *connection)
+    .await?;
+    if let Some(name) = unmapped {
+        return Ok(Import::Unmapped(name));
+    }
+    let pairs = meaning.iter().flat_map(|(name, patterns)| patterns.iter().map(|pattern| (*name, *pattern)));
+    let (names, patterns): (Vec<&str>, Vec<&str>) = pairs.unzip();
+    let done = sqlx::query(AssertSqlSafe(format!(
+        "insert into user_custom_permissions (user_id, pattern, effect, reason, granted_by) \
+         select b.user_id, m.pattern, b.effect, \
+             'had the legacy permission ' || string_agg(distinct '`' || b.name || '`', ', '), $3 \
+         from ({body}) b join unnest($1::text[], $2::text[]) as m (name, pattern) on m.name = b.name collate \"C\" \
+         group by 1, 2, 3 on conflict do nothing"
+    )))
+    .bind(names)
+    .bind(patterns)
+    .bind(GRANTED_BY)
+    .execute(connection)
+    .await?;
+    Ok(Import::Done(done.rows_affected()))
+}
