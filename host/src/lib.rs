@@ -11,6 +11,7 @@ pub mod endpoints;
 pub mod error;
 pub mod exit;
 pub mod inspect;
+pub mod interrupt;
 pub mod legacy;
 pub mod migrate;
 pub mod policy_file;

@@ -10,8 +10,8 @@ use pbac::config::Config;
 use pbac::context::{Clock, Context};
 use pbac::error::HostError;
 use pbac::exit::Exit;
+use pbac::interrupt::unless_interrupted;
 use pbac::report::Output;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How long an interrupted command may take to put things back before the process ends anyway.
 const GRACE: Duration = Duration::from_secs(5);
@@ -41,27 +41,9 @@ fn run(cli: Cli, output: &Output) -> Result<Exit, HostError> {
         .enable_all()
         .build()
         .map_err(|error| HostError::failed(format_args!("cannot start: {error}")))?;
-    let result = runtime.block_on(async {
-        let (mut interrupt, mut terminate) =
-            (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-        // The command's future is dropped on a signal: open transactions roll back, servers of our own stop.
-        tokio::select! {
-            result = cli.command.run(&context) => result,
-            _ = interrupt.recv() => Err(interrupted("interrupted")),
-            _ = terminate.recv() => Err(interrupted("asked to end")),
-        }
-    });
+    let result = runtime.block_on(unless_interrupted(cli.command.run(&context)));
     runtime.shutdown_timeout(GRACE);
     result
-}
-
-fn listen(kind: SignalKind) -> Result<Signal, HostError> {
-    signal(kind).map_err(|error| HostError::failed(format_args!("cannot listen for signals: {error}")))
-}
-
-fn interrupted(how: &str) -> HostError {
-    HostError::failed(format_args!("{how}; what was not committed is rolled back"))
-        .help("run `pbac status` to see where things stand, then give the same command again")
 }
 
 /// Help and version go to standard output and succeed; everything else is a usage error, as JSON where that was asked.

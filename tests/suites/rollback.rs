@@ -78,6 +78,12 @@ mod cycles {
             assert_eq!((&restored["status"], &restored["verified"]), (&json!("restored"), &json!(true)));
             same_shape(&bench.ours(), &ours);
             same(&bench.theirs(), &theirs);
+            // Again, as somebody does whose first run was cut off at its end: no question, and nothing to do.
+            let again = bench.json(&["restore", "--backup", file]);
+            assert_eq!(
+                (&again["status"], &again["earlier"]["ending"]),
+                (&json!("nothing_to_do"), &json!("succeeded"))
+            );
         }
     }
 

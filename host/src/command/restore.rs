@@ -46,7 +46,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, HostError> {
     let settings = settings(context, args.wait, args.dry_run)?;
     let observer = |step: RestoreStep| context.output.note(step.doing());
     let restore = Restore::prepare(settings, from, args.accept_changes, &observer).await?;
-    if let (Some(Origin::Backup { path, .. }), false) = (&restore.plan().from, args.dry_run) {
+    let plan = restore.plan();
+    let asks = plan.status == RestoreStatus::Planned && !args.dry_run;
+    if let (Some(Origin::Backup { path, .. }), true) = (&plan.from, asks) {
         // Its statements run with all the rights of the connection, and its hash proves nothing about who wrote it.
         let about = format!("run the statements of the backup `{}`", printable(&path.to_string_lossy()));
         context.output.confirm(&about, Severity::Moderate).await?;
@@ -63,7 +65,11 @@ impl Report for RestoreReport {
         let mut text = earlier(&self.earlier, nothing_to_do);
         if nothing_to_do {
             let nothing = style::good("nothing to do:");
-            text.push_str(&format!("{nothing} the tables of `{schema}` are there and none are parked\n"));
+            let why = match &self.from {
+                Some(_) => "are those of the backup",
+                None => "are there and none are parked",
+            };
+            text.push_str(&format!("{nothing} the tables of `{schema}` {why}\n"));
             return text;
         }
         let mut table = Table::new(["TABLE", "ROWS"]);

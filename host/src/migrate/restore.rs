@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use serde_json::json;
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use super::backup::{self, Backup, Contents};
+use super::backup::{self, Backup, Contents, Header};
 use super::earlier::Earlier;
 use super::owned::{FUNCTIONS, Owned, OwnedFunction, OwnedTable};
 use super::park::{self, Mark};
@@ -65,7 +65,7 @@ pub struct RestoreReport {
 pub enum RestoreStatus {
     /// Nothing was done yet.
     Planned,
-    /// The tables are there and nothing is parked.
+    /// The tables are there and nothing is parked, or they are those of the backup.
     NothingToDo,
     /// Everything was done and rolled back again.
     DryRun,
@@ -259,7 +259,13 @@ async fn look(
             rows: header.rows.values().fold(0, |sum, rows| sum.saturating_add(*rows)),
         });
         let tables: Vec<&str> = header.rows.keys().map(String::as_str).collect();
-        refuse_what_is_in_the_way(connection, &schema, &tables).await?;
+        let free = refuse_what_is_in_the_way(connection, &schema, &tables).await;
+        if free.is_err() && is_restored_already(connection, &schema, header).await? {
+            report.status = RestoreStatus::NothingToDo;
+            report.verified = true;
+            return Ok((Source::Nothing, report));
+        }
+        free?;
         return Ok((Source::Backup(Box::new(backup)), report));
     }
     let state = State::read(connection, &schema).await?;
@@ -290,6 +296,19 @@ async fn look(
     report.functions.clone_from(&owned.functions);
     report.left_parked.clone_from(&owned.others);
     Ok((Source::Parked { owned, mark }, report))
+}
+
+/// Whether an earlier run has brought back what the backup holds, row for row.
+async fn is_restored_already(
+    connection: &mut PgConnection,
+    schema: &Identifier,
+    header: &Header,
+) -> Result<bool, UndoError> {
+    let mut transaction = connection.begin().await?;
+    let here = Owned::read(&mut transaction, schema).await?;
+    let content = backup::digest(&mut transaction, &here, schema).await?;
+    transaction.rollback().await?;
+    Ok(header.content.is_restored_as(&content))
 }
 
 /// Whether the content is what was parked. Where the server was upgraded since, that cannot be said.
