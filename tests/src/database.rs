@@ -17,6 +17,8 @@ pub const TEST_DATABASE_URL: &str = "PBAC_TEST_DATABASE_URL";
 /// An empty database, dropped with its last connections when this is.
 #[derive(Debug)]
 pub struct TestDatabase {
+    /// The URL of a database of the same server that is always there.
+    server: String,
     name: Identifier,
     text: String,
     url: DatabaseUrl,
@@ -29,16 +31,38 @@ impl TestDatabase {
     ///
     /// When there is no server, as every test that asked for it would.
     pub async fn create() -> Self {
+        Self::create_on(&server_url()).await
+    }
+
+    /// Creates one on the server that this URL leads to.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not answer.
+    pub async fn create_on(server: &str) -> Self {
+        Self::create_of(server, "").await
+    }
+
+    /// Creates one on the same server that holds what this one holds.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be copied, as where somebody is still connected to it.
+    pub async fn copy(&self) -> Self {
+        Self::create_of(&self.server, &format!(" TEMPLATE {}", self.name.quoted())).await
+    }
+
+    async fn create_of(server: &str, template: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("pbac_test_{}_{number}", std::process::id());
         let name = Identifier::new(name).expect("the name is short");
-        administer(format!("CREATE DATABASE {}", name.quoted()))
+        administer(server, format!("CREATE DATABASE {}{template}", name.quoted()))
             .await
             .expect("the test database can be created");
-        let text = with_database(&server_url(), name.as_str());
+        let text = with_database(server, name.as_str());
         let url = DatabaseUrl::from_str(&text).expect("the URL of the test server can be read");
-        Self { name, text, url }
+        Self { server: server.to_owned(), name, text, url }
     }
 
     /// Where it is.
@@ -72,10 +96,11 @@ impl TestDatabase {
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name.quoted());
+        let server = self.server.clone();
         // A thread, since this may run inside a runtime, where blocking on another is forbidden.
-        let dropped = thread::spawn(|| {
+        let dropped = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(administer(statement))
+            runtime.block_on(administer(&server, statement))
         })
         .join();
         if !thread::panicking() {
@@ -103,8 +128,8 @@ fn with_database(url: &str, database: &str) -> String {
     url.into()
 }
 
-async fn administer(statement: String) -> Result<(), sqlx::Error> {
-    let mut connection = PgConnection::connect(&server_url()).await?;
+async fn administer(server: &str, statement: String) -> Result<(), sqlx::Error> {
+    let mut connection = PgConnection::connect(server).await?;
     sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await?;
     connection.close().await
 }

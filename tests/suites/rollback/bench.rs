@@ -1,7 +1,7 @@
 //! A migrated database, the command, and dumps to compare.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +10,10 @@ use pbac::migrate::apply::{Ending, Manner, Target, migrate};
 use pbac::migrate::plan::Wanted;
 use pbac::migrate::preflight::Tolerance;
 use pbac::policy_file::{self, PolicyFile};
-use pbac::postgres::{Binaries, DatabaseUrl, Identifier, RetryPolicy};
+use pbac::postgres::{DatabaseUrl, Identifier, RetryPolicy};
 use pbac_tests::binary::pbac;
 use pbac_tests::database::TestDatabase;
+pub use pbac_tests::dump::{dump, program, same, same_shape};
 use policy_core::Timestamp;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -236,19 +237,7 @@ impl Bench {
 
     /// Definitions and rows of a schema but the audit log's, as pg_dump writes them.
     pub fn dump(&self, schema: &str) -> String {
-        let audit = format!("{}.audit_log", self.schema.quoted());
-        let pattern = format!("\"{}\"", schema.replace('"', "\"\""));
-        let output = Command::new(program("pg_dump"))
-            .args(["--inserts", "--schema", &pattern, "--exclude-table-data", &audit])
-            .args(["--dbname", self.database.url_text()])
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        // The newest versions guard the file with a random word.
-        let text = String::from_utf8(output.stdout).unwrap();
-        let kept =
-            text.lines().filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict"));
-        kept.collect::<Vec<_>>().join("\n")
+        dump(self.database.url_text(), schema, &self.schema)
     }
 
     /// The dump of our schema.
@@ -297,32 +286,4 @@ pub async fn run(connection: &mut PgConnection, sql: &str) {
         .execute(connection)
         .await
         .unwrap_or_else(|error| panic!("{sql}: {error}"));
-}
-
-/// A client program that lies beside the server's.
-pub fn program(name: &str) -> PathBuf {
-    let binaries = Binaries::find().unwrap();
-    let beside = binaries.postgres().parent().unwrap().join(name);
-    if beside.exists() { beside } else { Path::new(name).to_owned() }
-}
-
-/// Two dumps are equal; where not, the first different line is shown.
-pub fn same(now: &str, before: &str) {
-    let different = now.lines().zip(before.lines()).find(|(now, before)| now != before);
-    assert_eq!(different, None);
-    assert_eq!(now.lines().count(), before.lines().count());
-}
-
-/// Two dumps say the same: rows are in another order once they are restored, and PostgreSQL prints `(a AND b) AND c`,
-/// once it has read it again, as `a AND b AND c`.
-pub fn same_shape(now: &str, before: &str) {
-    let shape = |dump: &str| {
-        let mut lines: Vec<String> = dump
-            .lines()
-            .map(|line| line.chars().filter(|c| !"()".contains(*c) && !c.is_whitespace()).collect())
-            .collect();
-        lines.sort();
-        lines.join("\n")
-    };
-    same(&shape(now), &shape(before));
 }
