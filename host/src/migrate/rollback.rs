@@ -223,12 +223,11 @@ impl<'a> Rollback<'a> {
                 return Err(self.session.fail(ROLLBACK, step, error).await);
             }
             self.clock.begin(RollbackStep::Legacy);
-            self.session.begin_to_read().await?;
-            match legacy_check::check(&mut self.session.connection, self.policy.as_ref()).await {
+            // The rollback is done, whatever becomes of this look.
+            match self.look_at_legacy().await {
                 Ok(legacy) => self.report.legacy = legacy,
-                Err(error) => self.report.legacy_error = Some(error.to_string()),
+                Err(error) => self.report.legacy_error = Some(error),
             }
-            self.session.roll_back().await;
         }
         if !self.session.settings.dry_run && status != RollbackStatus::NothingToDo {
             self.clock.begin(RollbackStep::Checks);
@@ -237,6 +236,14 @@ impl<'a> Rollback<'a> {
         self.report.steps = self.clock.times();
         self.session.close().await;
         Ok(self.report)
+    }
+
+    /// The legacy tables then and now, or why they could not be looked at.
+    async fn look_at_legacy(&mut self) -> Result<Option<LegacyCheck>, String> {
+        self.session.begin_to_read().await.map_err(|error| error.to_string())?;
+        let found = legacy_check::check(&mut self.session.connection, self.policy.as_ref()).await;
+        self.session.roll_back().await;
+        found.map_err(|error| error.to_string())
     }
 
     /// The transaction: backup, trial, park or drop, record.
