@@ -18,8 +18,8 @@ use crate::error::HostError;
 use crate::legacy::{Census, MAX_FIRST, Population};
 use crate::policy_file::{PolicyFile, Source};
 use crate::postgres::policy_store::StoreError;
-use crate::postgres::source_functions::users_query;
-use crate::postgres::{Identifier, QualifiedName, SqlState};
+use crate::postgres::source_functions::{overrides_query, users_query};
+use crate::postgres::{Identifier, QualifiedName, SqlState, ledger};
 use crate::report::time::serialize_moment;
 
 /// What is to be compared.
@@ -196,8 +196,10 @@ impl AccessDiff {
     ) -> Result<Self, AccessDiffError> {
         let signed = sign_offs::SignOffs::of(&question.file.signed_off);
         let users = users_query(connection, question.source).await.map_err(StoreError::from)?;
+        let coming = coming(connection, question).await.map_err(StoreError::from)?;
         let census = Census {
             users: &users,
+            coming: coming.as_deref(),
             overrides: question.overrides,
             now: question.now,
             marked: signed.marked(),
@@ -249,6 +251,22 @@ impl AccessDiff {
     pub fn markdown(&self) -> String {
         markdown::render(self)
     }
+}
+
+/// The overrides that the migration will make of what users have of their own, unless an earlier one did.
+async fn coming(
+    connection: &mut PgConnection,
+    question: &Question<'_>,
+) -> Result<Option<String>, sqlx::Error> {
+    if question.source.permissions.is_empty() {
+        return Ok(None);
+    }
+    if let Some(schema) = question.overrides
+        && ledger::has_imported(connection, schema).await?
+    {
+        return Ok(None);
+    }
+    overrides_query(connection, question.source, &question.file.policy).await
 }
 
 impl GroupDiff {

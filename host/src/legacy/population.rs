@@ -23,6 +23,8 @@ pub struct Census<'a> {
     pub users: &'a str,
     /// The schema of the overrides, where there are any.
     pub overrides: Option<&'a Identifier>,
+    /// A query of overrides that are still to be stored: `user_id`, `pattern`, `effect`.
+    pub coming: Option<&'a str>,
     /// The moment at which overrides are active or not.
     pub now: Timestamp,
     /// Users of whom something is known that the database does not hold: each is told apart by the number.
@@ -271,19 +273,29 @@ fn read_overrides(text: &str) -> Result<Vec<(Effect, Pattern)>, StoreError> {
 /// read at once over one connection, so the server merges them.
 fn query(census: &Census<'_>) -> String {
     let users = census.users;
-    match census.overrides {
-        None => format!(
+    let stored = census.overrides.map(|schema| {
+        format!(
+            "SELECT user_id, pattern, effect FROM {}.user_custom_permissions WHERE expires_at IS NULL OR $1 < expires_at",
+            schema.quoted()
+        )
+    });
+    let coming = census.coming.map(|coming| {
+        format!("SELECT c.user_id COLLATE \"C\", c.pattern COLLATE \"C\", c.effect COLLATE \"C\" FROM ({coming}) c")
+    });
+    let overrides: Vec<String> = stored.into_iter().chain(coming).collect();
+    if overrides.is_empty() {
+        return format!(
             "SELECT u.user_id COLLATE \"C\" AS user_id, true AS known, u.label, u.role, u.active, NULL::text AS overrides \
              FROM ({users}) u ORDER BY 1"
-        ),
-        Some(schema) => format!(
-            "SELECT coalesce(u.user_id COLLATE \"C\", o.user_id) AS user_id, o.user_id IS NULL OR u.user_id IS NOT NULL AS known, \
-             u.label, u.role, u.active, o.overrides \
-             FROM ({users}) u FULL JOIN (SELECT user_id, string_agg(CASE effect WHEN 'deny' THEN '-' ELSE '+' END || pattern, ' ' \
-                 ORDER BY effect, pattern) AS overrides FROM {}.user_custom_permissions \
-                 WHERE expires_at IS NULL OR $1 < expires_at GROUP BY user_id) o ON u.user_id COLLATE \"C\" = o.user_id \
-             ORDER BY 1",
-            schema.quoted()
-        ),
+        );
     }
+    format!(
+        "SELECT coalesce(u.user_id COLLATE \"C\", o.user_id) AS user_id, o.user_id IS NULL OR u.user_id IS NOT NULL AS known, \
+         u.label, u.role, u.active, o.overrides \
+         FROM ({users}) u FULL JOIN (SELECT s.user_id, string_agg(CASE s.effect WHEN 'deny' THEN '-' ELSE '+' END || s.pattern, ' ' \
+             ORDER BY s.effect, s.pattern) AS overrides FROM ({}) s (user_id, pattern, effect) GROUP BY s.user_id) o \
+             ON u.user_id COLLATE \"C\" = o.user_id \
+         ORDER BY 1",
+        overrides.join(" UNION ")
+    )
 }

@@ -39,7 +39,14 @@ pub(super) async fn read(
 ) -> Result<Vec<Breach>, Fault> {
     let users = format!("SELECT * FROM {}.all_users()", schema.quoted());
     let marked = BTreeMap::new();
-    let census = Census { users: &users, overrides: Some(schema), now, marked: &marked, keep: MAX_BREACHERS };
+    let census = Census {
+        users: &users,
+        overrides: Some(schema),
+        coming: None,
+        now,
+        marked: &marked,
+        keep: MAX_BREACHERS,
+    };
     let population = Population::read(connection, &census).await?;
     let found = policy_core::breaches(&population.with_kinds(policy)?, now)?;
     Ok(found.into_iter().map(|breach| of_users(breach, &population)).collect())

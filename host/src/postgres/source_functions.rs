@@ -20,7 +20,9 @@ use super::identifier::Identifier;
 use super::schema::{SchemaError, enter, serialize_hex};
 use crate::policy_file::Source;
 use bodies::Bodies;
-pub use direct::{GRANTED_BY, Import, LegacyPermission, direct_permissions, import, meaning};
+pub use direct::{
+    GRANTED_BY, Import, LegacyPermission, direct_permissions, import, meaning, overrides_query,
+};
 pub(crate) use reading::{Reading, json_list};
 pub(crate) use text::{name, table};
 

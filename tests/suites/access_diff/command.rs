@@ -186,3 +186,32 @@ async fn what_the_legacy_tables_should_not_hold() {
         shop.run(&["access-diff", "--endpoints", "endpoints.toml", "--markdown", "--json"]);
     assert_eq!((status, errors.contains("two answers")), (2, true), "{errors}");
 }
+
+#[tokio::test]
+async fn what_users_have_of_their_own_counts_before_it_is_stored() {
+    let shop = Shop::open().await;
+    shop.sql(
+        "CREATE TABLE public.extra (user_id integer, permission text, granted boolean); \
+         INSERT INTO public.extra VALUES (2, 'approve', true), (4, 'stock', false)",
+    )
+    .await;
+    let way = |effect: &str, granted: bool| {
+        format!(
+            "[[source.permissions]]\neffect = \"{effect}\"\nvia = [{{ table = \"public.extra\", from = \"user_id\", \
+             to = \"permission\", where = {{ granted = {granted} }} }}]\n"
+        )
+    };
+    let names = "[source.permission_names]\napprove = [\"po.approve\"]\nstock = [\"stock.*\"]\n";
+    let own = format!("{}{}{names}", way("allow", true), way("deny", false));
+    shop.write("policy.toml", &format!("{POLICY}{own}{SIGNED_OFF}"));
+    let before = shop.json(0, &["access-diff"]);
+    // User 2 may approve by nobody's sign-off but the legacy tables'; user 4 is denied the stock that it saw.
+    assert_eq!(before["gained"]["by_override"], 1);
+    let lost = &before["lost"];
+    assert_eq!(lost["by_override"], 1, "{lost}");
+    assert_eq!(shop.json(0, &["migrate"])["imported"], 2);
+    let after = shop.json(0, &["access-diff"]);
+    for part in ["gained", "lost", "groups", "users", "kinds", "strangers"] {
+        assert_eq!(before[part], after[part], "{part}");
+    }
+}

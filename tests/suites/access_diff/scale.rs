@@ -38,6 +38,7 @@ async fn a_hundred_thousand_users_are_a_few_kinds() {
     let census = Census {
         users: "SELECT * FROM pbac.all_users()",
         overrides: Some(&schema),
+        coming: None,
         now: Timestamp::from_seconds(0),
         marked: &marked,
         keep: 2,

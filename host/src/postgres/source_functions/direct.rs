@@ -78,7 +78,40 @@ pub enum Import {
     Unmapped(String),
 }
 
-/// Stores what users have of their own as overrides that do not expire. An override that is there stays as it is. Call it in the transaction that puts the source in force for the first time.
+/// The query of the overrides that what users have of their own will become: `user_id`, `pattern`, `effect`, `name` (the
+/// legacy permission). `None` where the source names no such permissions.
+///
+/// # Errors
+///
+/// When the server refuses to look at the columns.
+pub async fn overrides_query(
+    connection: &mut PgConnection,
+    source: &Source,
+    policy: &Policy,
+) -> Result<Option<String>, sqlx::Error> {
+    let mut reading = Reading::of(connection, source).await?;
+    let Some(body) = reading.permissions() else { return Ok(None) };
+    let meaning: Vec<Meant<'_>> = meaning(source, policy)
+        .into_iter()
+        .flat_map(|(name, patterns)| patterns.into_iter().map(move |pattern| Meant { name, pattern }))
+        .collect();
+    let meaning = serde_json::to_string(&meaning).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let text = format!(
+        "select b.user_id, m.pattern, b.effect, b.name from ({body}) b \
+         join jsonb_to_recordset({}::jsonb) as m (name text, pattern text) on m.name = b.name collate \"C\"",
+        reading.literals.add(&meaning)
+    );
+    Ok(Some(reading.ask(connection, &text).await?))
+}
+
+#[derive(Serialize)]
+struct Meant<'p> {
+    name: &'p str,
+    pattern: &'p str,
+}
+
+/// Stores what users have of their own as overrides that do not expire. An override that is there stays as it is. Call it
+/// in the transaction that puts the source in force for the first time.
 ///
 /// # Errors
 ///
@@ -90,11 +123,11 @@ pub async fn import(
     policy: &Policy,
 ) -> Result<Import, SchemaError> {
     enter(connection, schema).await?;
+    let Some(coming) = overrides_query(connection, source, policy).await? else { return Ok(Import::Done(0)) };
     let mut reading = Reading::of(connection, source).await?;
-    let Some(body) = reading.permissions() else { return Ok(Import::Done(0)) };
+    let body = reading.permissions().unwrap_or_default();
     let body = reading.ask(connection, &body).await?;
-    let meaning = meaning(source, policy);
-    let known: Vec<&str> = meaning.keys().copied().collect();
+    let known: Vec<&str> = meaning(source, policy).into_keys().collect();
     let unmapped: Option<String> = sqlx::query_scalar(AssertSqlSafe(format!(
         "select b.name from ({body}) b where b.name <> all ($1) limit 1"
     )))
@@ -104,17 +137,12 @@ pub async fn import(
     if let Some(name) = unmapped {
         return Ok(Import::Unmapped(name));
     }
-    let pairs = meaning.iter().flat_map(|(name, patterns)| patterns.iter().map(|pattern| (*name, *pattern)));
-    let (names, patterns): (Vec<&str>, Vec<&str>) = pairs.unzip();
     let done = sqlx::query(AssertSqlSafe(format!(
         "insert into user_custom_permissions (user_id, pattern, effect, reason, granted_by) \
-         select b.user_id, m.pattern, b.effect, \
-             'had the legacy permission ' || string_agg(distinct '`' || b.name || '`', ', '), $3 \
-         from ({body}) b join unnest($1::text[], $2::text[]) as m (name, pattern) on m.name = b.name collate \"C\" \
-         group by 1, 2, 3 on conflict do nothing"
+         select c.user_id, c.pattern, c.effect, \
+             'had the legacy permission ' || string_agg(distinct '`' || c.name || '`', ', '), $1 \
+         from ({coming}) c group by 1, 2, 3 on conflict do nothing"
     )))
-    .bind(names)
-    .bind(patterns)
     .bind(GRANTED_BY)
     .execute(connection)
     .await?;
