@@ -17,6 +17,7 @@ use sqlx::PgConnection;
 
 use crate::policy_file::Source;
 use crate::postgres::QualifiedName;
+use crate::postgres::source_functions::prepare_to_read;
 
 pub use administrators::{Candidates, any_undenied};
 pub use direct::DirectPermission;
@@ -79,6 +80,7 @@ impl Legacy {
         if legacy.stops() {
             return Ok(legacy);
         }
+        prepare_to_read(connection).await?;
         let users = rows::Users::count(connection, source).await?;
         (legacy.users, legacy.active) = (users.all, users.active);
         legacy.labels = labels::read(connection, source, policy).await?;

@@ -63,6 +63,7 @@ pub async fn install(
     source: Option<&Source>,
 ) -> Result<(), SchemaError> {
     enter(connection, schema).await?;
+    prepare_to_read(connection).await?;
     let bodies = match source {
         Some(source) => Bodies::ask(connection, source).await?,
         None => Bodies::nowhere(),
@@ -74,12 +75,27 @@ pub async fn install(
         .fetch_one(&mut *connection)
         .await?;
     connection.execute(AssertSqlSafe(sql)).await?;
-    // What the server checks late shows now: rights, and the body that is checked only when it runs.
+    // What the server checks late shows now: rights, which it checks for no row as well, and the body that is checked
+    // only when it runs.
     sqlx::query(
-        "select (select count(*) from user_roles('0')), user_is_active('0'), (select count(*) from (select from all_users() limit 1) u)",
+        "select (select count(*) from user_roles('0')), user_is_active('0'), (select count(*) from (select from all_users() limit 0) u)",
     )
     .execute(connection)
     .await?;
+    Ok(())
+}
+
+/// Makes ready to read all users, until the end of the transaction: a million of them with their labels fit into the
+/// memory of one step, and compiling a query of unknown size takes longer than it runs. Outside a transaction it does
+/// nothing.
+///
+/// # Errors
+///
+/// When the server refuses.
+pub(crate) async fn prepare_to_read(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("select set_config('jit', 'off', true), set_config('work_mem', '64MB', true)")
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
