@@ -117,8 +117,9 @@ async fn every_field_is_documented() {
     std::fs::write(shop.directory.path().join("endpoints.toml"), ENDPOINTS).unwrap();
     let log = shop.directory.path().join("log.jsonl");
     std::fs::write(&log, SHADOWED).unwrap();
+    std::fs::create_dir(shop.directory.path().join("draft")).unwrap();
     let commands: &[&[&str]] = &[
-        &["init"],
+        &["init", "--dir", "draft"],
         &["shadow", "log.jsonl"],
         &["check", "1", "po.approve"],
         &["grant", "3", "po.approve", "--by", "1", "--expires", "+1h", "--reason", "holiday"],

@@ -38,7 +38,7 @@ use crate::exit::Exit;
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Look at a database and say where its roles and permissions lie
+    /// Look at a database, say what its roles and permissions are, and draft a policy
     Init(init::Args),
     /// Show what a migration would do, and change nothing
     Plan(plan::Args),

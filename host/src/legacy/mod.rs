@@ -5,6 +5,7 @@ mod circles;
 mod direct;
 mod facts;
 mod finding;
+pub mod foreign_wildcards;
 mod labels;
 mod population;
 mod rows;

@@ -1,9 +1,23 @@
 //! The frameworks whose tables are known: how each is recognised, and how a policy is drafted from it.
 
+mod aspnet;
+mod casbin;
+mod django;
+mod joined;
+mod keycloak;
+mod laravel;
+mod plain;
+mod shiro;
+mod spring;
+mod supabase;
+
 use clap::ValueEnum;
 use serde::Serialize;
 
 use super::database::Database;
+use super::draft::Draft;
+use super::view::View;
+use crate::error::HostError;
 
 /// A framework, or a shape, that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
@@ -119,5 +133,66 @@ impl Preset {
     #[must_use]
     pub fn tables(self) -> String {
         self.signature().iter().map(|(table, _)| *table).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Drafts a policy from what the framework's tables in `schema` hold; nothing where something stops it.
+    pub(super) async fn draft(self, view: &mut View<'_>, schema: &str) -> Result<Option<Draft>, HostError> {
+        match self {
+            Self::Django => django::draft(view, schema).await,
+            Self::LaravelPermission => laravel::draft(view, schema).await,
+            Self::SpringSecurity => spring::draft(view, schema).await,
+            Self::Keycloak => keycloak::draft(view, schema).await,
+            Self::AspnetIdentity => aspnet::draft(view, schema).await,
+            Self::Casbin => casbin::draft(view, schema).await,
+            Self::Supabase => supabase::draft(view, schema).await,
+            Self::Shiro => shiro::draft(view, schema).await,
+            Self::JoinTables => joined::draft(view).await,
+            Self::RoleColumn => plain::draft(view).await,
+        }
+    }
+}
+
+/// The preset that was asked for, or the one that is recognised, and the schema of its tables. What is ambiguous stops.
+pub(super) fn recognise(asked: Option<Preset>, view: &mut View<'_>) -> Option<(Preset, String)> {
+    let preset = match asked {
+        Some(preset) => preset,
+        None => only_one(view)?,
+    };
+    if preset.signature().is_empty() {
+        return Some((preset, String::new()));
+    }
+    let schemas = preset.schemas(view.database);
+    if schemas.is_empty() {
+        let text = format!("these tables of `{}`, with their columns, are not all here", preset.name());
+        view.notes.stop(preset.tables(), text);
+        return None;
+    }
+    let schema = view.notes.one_of("schema", preset.tables(), &schemas)?;
+    view.notes
+        .found(preset.tables(), format_args!("the tables of `{}`, in the schema `{schema}`", preset.name()));
+    Some((preset, schema))
+}
+
+fn only_one(view: &mut View<'_>) -> Option<Preset> {
+    let mut found: Vec<Preset> =
+        Preset::FRAMEWORKS.into_iter().filter(|preset| !preset.schemas(view.database).is_empty()).collect();
+    if found.is_empty() {
+        found.extend(joined::is_there(view).then_some(Preset::JoinTables));
+        found.extend(plain::has_role_column(view).then_some(Preset::RoleColumn));
+    }
+    match found.as_slice() {
+        [only] => Some(*only),
+        [] => {
+            let text = "neither a framework nor a table of users with roles is recognised; name a preset with --preset, and the users with `--choose users=schema.table`";
+            view.notes.stop(&view.database.name, text);
+            None
+        }
+        several => {
+            let names: Vec<&str> = several.iter().map(|preset| preset.name()).collect();
+            let text =
+                format!("this looks like {}; say with --preset which one counts", names.join(" and like "));
+            view.notes.stop(&view.database.name, text);
+            None
+        }
     }
 }
