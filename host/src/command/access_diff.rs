@@ -15,7 +15,7 @@ use crate::legacy::{Finding, FindingCode, Legacy, MAX_FIRST};
 use crate::migrate::fault::Fault;
 use crate::migrate::state::State;
 use crate::policy_file::{PolicyFile, Source};
-use crate::postgres::transaction::{Kind, within};
+use crate::postgres::transaction::snapshot;
 use crate::postgres::{connect, retry_when_locked};
 use crate::report::{Report, printable};
 
@@ -80,7 +80,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, HostError> {
     let target = target(context, 0)?;
     let mut connection = connect(target.url, &target.reading()).await?;
     let mut answer = retry_when_locked(&target.retry, async || {
-        within(&mut connection, Kind::Snapshot, target.limits(), async |connection| {
+        snapshot(&mut connection, target.limits(), async |connection| {
             let state = State::read(connection, target.schema).await?;
             let question = Question {
                 file: &file,
