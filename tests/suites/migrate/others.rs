@@ -82,7 +82,14 @@ async fn a_table_that_is_freed_in_time_is_no_obstacle() {
     let target = Target { retry, lock_timeout: Duration::from_millis(20), ..world.target() };
     let wanted = Wanted { file: &changed, endpoints: None, tolerance: Tolerance::default() };
     let (migration, ()) = tokio::join!(migrate(&target, &wanted, Manner::default(), &|_| {}), async {
-        tokio::time::sleep(Duration::from_millis(400)).await;
+        // Until it has waited and given up: another attempt gets the table.
+        let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'pbac.roles'::regclass \
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))";
+        for expected in [true, false] {
+            while world.one::<bool>(waits).await != expected {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
         transaction.rollback().await.unwrap();
     });
     let migration = migration.unwrap();
