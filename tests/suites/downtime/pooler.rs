@@ -15,7 +15,7 @@ use pbac_tests::site::{CYCLE, Site};
 const BACKENDS: u32 = 3;
 
 /// Every command that uses the database, after a migration and without changing what the next one finds.
-const QUESTIONS: [(&[&str], i32); 10] = [
+const QUESTIONS: [(&[&str], i32); 11] = [
     (&["status"], 0),
     (&["validate"], 0),
     (&["check", "1", "po.approve"], 0),
@@ -26,6 +26,7 @@ const QUESTIONS: [(&[&str], i32); 10] = [
     (&["audit", "list"], 0),
     (&["audit", "verify"], 0),
     (&["plan"], 0),
+    (&["access-diff"], 0),
 ];
 
 /// Somebody else on the same pool, all the time, so that no backend is the same twice.

@@ -87,7 +87,7 @@ impl Drop for Standby {
     }
 }
 
-const READING: [(&[&str], i32); 8] = [
+const READING: [(&[&str], i32); 9] = [
     (&["status"], 0),
     (&["plan"], 0),
     (&["validate"], 0),
@@ -96,6 +96,7 @@ const READING: [(&[&str], i32); 8] = [
     (&["explain", "1", "po.approve"], 0),
     (&["who-can", "po.approve"], 0),
     (&["audit", "verify"], 0),
+    (&["access-diff"], 0),
 ];
 const WRITING: [&[&str]; 7] = [
     &["migrate"],
