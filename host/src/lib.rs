@@ -16,6 +16,7 @@ pub mod legacy;
 pub mod migrate;
 pub mod policy_file;
 pub mod postgres;
+pub mod python;
 pub mod report;
 pub mod shadow;
 pub mod toml_file;

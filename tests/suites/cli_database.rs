@@ -118,9 +118,13 @@ async fn every_field_is_documented() {
     let log = shop.directory.path().join("log.jsonl");
     std::fs::write(&log, SHADOWED).unwrap();
     std::fs::create_dir(shop.directory.path().join("draft")).unwrap();
+    let app = concat!(env!("CARGO_MANIFEST_DIR"), "/cli/fixtures/app");
+    let (rules, source) = (format!("{app}/rules.toml"), format!("{app}/shop"));
     let commands: &[&[&str]] = &[
         &["init", "--dir", "draft"],
         &["shadow", "log.jsonl"],
+        &["endpoints", "--endpoints", &rules, "--source", &source],
+        &["init", "--python", &source, "--out", "rules.toml"],
         &["check", "1", "po.approve"],
         &["grant", "3", "po.approve", "--by", "1", "--expires", "+1h", "--reason", "holiday"],
         &["explain", "3", "po.approve"],

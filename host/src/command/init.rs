@@ -38,6 +38,8 @@ pub struct Args {
     /// Replace files that are there
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    draft: super::draft::DraftArgs,
 }
 
 fn choices() -> String {
@@ -64,6 +66,9 @@ struct Drafted {
 ///
 /// When the database cannot be read, a choice is none, or a file is there already or cannot be written.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, HostError> {
+    if let Some(exit) = super::draft::run(&args.draft, args.force, context)? {
+        return Ok(exit);
+    }
     let notes = Notes::new(&args.choose)?;
     let (policy, rules) = (args.dir.join(POLICY), args.dir.join(RULES));
     if !args.dir.is_dir() {

@@ -12,6 +12,8 @@ pub mod completions;
 pub mod database;
 pub mod demo;
 pub mod diff;
+pub mod draft;
+pub mod endpoints;
 pub mod explain;
 pub mod grant;
 pub mod init;
@@ -62,6 +64,8 @@ pub enum Command {
     Diff(diff::Args),
     /// Say what in a policy is probably not meant
     Lint(lint::Args),
+    /// List the legacy endpoint rules, and how far the source is; propose or write its conversion
+    Endpoints(endpoints::Args),
     /// Answer a log of real requests by the policy, and say where the legacy application answered otherwise
     Shadow(shadow::Args),
     /// Allow or deny something to one user, on behalf of another
@@ -106,6 +110,7 @@ impl Command {
             Self::WhoCan(args) => who_can::run(args, context).await,
             Self::Diff(args) => diff::run(args, context).await,
             Self::Lint(args) => lint::run(args, context).await,
+            Self::Endpoints(args) => endpoints::run(args, context).await,
             Self::Shadow(args) => shadow::run(args, context).await,
             Self::Grant(args) => grant::run(args, context).await,
             Self::Revoke(args) => revoke::run(args, context).await,

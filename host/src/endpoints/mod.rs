@@ -2,8 +2,10 @@
 //! that it asks for now. `examples/erp/endpoints.toml` is a whole one.
 
 mod access_check;
+pub mod draft;
 mod read;
 mod routes;
+pub mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -152,7 +152,7 @@ fn method_of(reader: &mut Reader<'_>, text: &str, place: Range<usize>) -> Option
 }
 
 /// What is wrong with a path, if anything.
-fn wrong_in_path(text: &str) -> Option<&'static str> {
+pub(super) fn wrong_in_path(text: &str) -> Option<&'static str> {
     if !text.starts_with('/') {
         return Some("it begins with `/`");
     }
