@@ -14,6 +14,8 @@ pub struct Database {
     pub tables: Vec<Table>,
     /// Foreign keys of one column.
     pub foreign_keys: Vec<ForeignKey>,
+    /// What would be foreign keys by their names, and is said by no constraint: `role_id` beside a table `roles`.
+    pub likely_keys: Vec<ForeignKey>,
     /// Views, foreign tables and materialized views, which are not looked at.
     pub others: Vec<String>,
     /// Tables of which this user may read nothing.
@@ -109,7 +111,13 @@ impl Database {
                 to_column: key.to_column,
             });
         }
+        database.likely_keys = database.likely_keys();
         Ok(database)
+    }
+
+    /// Every foreign key, then what is likely to be one.
+    pub fn keys(&self) -> impl Iterator<Item = &ForeignKey> {
+        self.foreign_keys.iter().chain(&self.likely_keys)
     }
 
     /// The table of that name in that schema.
@@ -147,6 +155,30 @@ impl Database {
     #[must_use]
     pub fn leads_to(&self, table: &QualifiedName, column: &str) -> Option<&ForeignKey> {
         self.foreign_keys.iter().find(|key| key.table == *table && key.column == column)
+    }
+
+    fn likely_keys(&self) -> Vec<ForeignKey> {
+        let mut found = Vec::new();
+        for table in &self.tables {
+            for column in &table.columns {
+                let Some(stem) = column.name.strip_suffix("_id") else { continue };
+                if self.leads_to(&table.name, &column.name).is_some() {
+                    continue;
+                }
+                let names = [stem.to_owned(), format!("{stem}s")];
+                let to = names.iter().find_map(|name| self.table(table.name.schema.as_str(), name));
+                let Some((to, key)) = to.and_then(|to| Some((to, to.key()?))) else { continue };
+                if to.name != table.name {
+                    found.push(ForeignKey {
+                        table: table.name.clone(),
+                        column: column.name.clone(),
+                        to: to.name.clone(),
+                        to_column: key.to_owned(),
+                    });
+                }
+            }
+        }
+        found
     }
 
     fn add(&mut self, row: ColumnRow) -> Result<(), HostError> {

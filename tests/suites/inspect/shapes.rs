@@ -1,6 +1,6 @@
 //! Databases of no framework.
 
-use crate::world::{World, remarks};
+use crate::world::{World, remarks, schemas};
 
 /// What a shape is, the heads of its draft, and who has which role by it.
 struct Shape {
@@ -126,4 +126,31 @@ async fn what_users_hold_themselves_becomes_overrides() {
     world.migrate(&[]);
     let expected = [("1", "posts.edit"), ("1", "posts.view"), ("2", "posts.edit")];
     assert_eq!(world.effective().await, expected.map(|(user, name)| (user.to_owned(), name.to_owned())));
+}
+
+/// The schemas of `tests/schemas` in which no foreign key says what refers to what.
+#[tokio::test]
+async fn keys_that_only_names_suggest_are_guesses() {
+    let legacy = |name: &str| std::fs::read_to_string(schemas().join(name).join("legacy.sql")).unwrap();
+    let world = World::with(&legacy("column-lookup")).await;
+    let (status, answer) = world.init(&[]);
+    assert_eq!(status, 0, "{answer}");
+    let said = remarks(&answer, "guessed").join("\n");
+    assert!(said.contains("public.users.role_id: it leads to `public.roles` by its name"), "{said}");
+    world.migrate(&[]);
+    let labels = world.pairs("SELECT right(user_id, 1), label FROM pbac.all_users()").await;
+    let labels: Vec<(&str, &str)> =
+        labels.iter().map(|(user, label)| (user.as_str(), label.as_str())).collect();
+    assert_eq!(labels, [("1", "Manager"), ("2", "Purchasing Head"), ("3", "Purchasing Head")]);
+
+    let world = World::with(&legacy("join-tables")).await;
+    let (status, answer) = world.init(&[]);
+    assert_eq!((status, answer["preset"].as_str()), (0, Some("join-tables")), "{answer}");
+    let said = remarks(&answer, "guessed").join("\n");
+    assert!(said.contains("user_id and role_id lead to app.users and app.roles by their names"), "{said}");
+    let unsure = remarks(&answer, "unsure").join("\n");
+    for table in ["app.role_parents", "app.user_permissions"] {
+        assert!(unsure.contains(&format!("{table}: by its name it says who may do what")), "{unsure}");
+    }
+    world.migrate(&[]);
 }

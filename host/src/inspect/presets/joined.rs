@@ -1,4 +1,5 @@
-//! Tables of users, roles and what joins them, by their foreign keys; perhaps permissions of roles and of users.
+//! Tables of users, roles and what joins them, by their foreign keys or by names that look like such; perhaps permissions
+//! of roles and of users.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +12,29 @@ use crate::legacy::foreign_wildcards::Dialect;
 use crate::policy_file::RoleWay;
 use crate::postgres::QualifiedName;
 
-/// A table that joins two others, by its foreign keys.
+/// A table that joins two others.
 #[derive(Clone, Copy)]
 struct Join<'d> {
     table: &'d Table,
     left: &'d ForeignKey,
     right: &'d ForeignKey,
+}
+
+/// Says which keys are known by their names only.
+fn say_likely(view: &mut View<'_>, draft: &mut Draft, join: Join<'_>) {
+    let likely: Vec<&str> = [join.left, join.right]
+        .into_iter()
+        .filter(|key| view.database.likely_keys.contains(key))
+        .map(|key| key.column.as_str())
+        .collect();
+    if !likely.is_empty() {
+        let (left, right) = (&join.left.to, &join.right.to);
+        let text = format!(
+            "{} lead to {left} and {right} by their names; no foreign key says so",
+            likely.join(" and ")
+        );
+        view.guess(draft, Part::RoleWays, &join.table.name, &text);
+    }
 }
 
 fn is_role(table: &Table) -> bool {
@@ -29,7 +47,7 @@ fn is_permission(table: &Table) -> bool {
     ["perm", "privilege", "right", "abilit", "authorit"].iter().any(|part| name.contains(part))
 }
 
-/// Every table with a foreign key to a table that is `left` and another to one that is `right`.
+/// Every table with a key to a table that is `left` and another to one that is `right`.
 fn joins<'d>(
     database: &'d Database,
     left: &dyn Fn(&Table) -> bool,
@@ -38,11 +56,8 @@ fn joins<'d>(
     let table = |name: &QualifiedName| database.tables.iter().find(|table| table.name == *name);
     let mut found = Vec::new();
     for joining in &database.tables {
-        let keys: Vec<&ForeignKey> = database
-            .foreign_keys
-            .iter()
-            .filter(|key| key.table == joining.name && key.to != joining.name)
-            .collect();
+        let keys: Vec<&ForeignKey> =
+            database.keys().filter(|key| key.table == joining.name && key.to != joining.name).collect();
         let to =
             |is: &dyn Fn(&Table) -> bool| keys.iter().copied().find(|key| table(&key.to).is_some_and(is));
         if let (Some(left), Some(right)) = (to(left), to(right))
@@ -98,6 +113,7 @@ pub(super) async fn draft(view: &mut View<'_>) -> Result<Option<Draft>, HostErro
         roles(view, &mut draft, join, &permissions).await?;
     }
     own(view, &mut draft, users, &permissions)?;
+    left_over(view, &draft, users, &permissions);
     if draft.catalog.entries.is_empty() {
         draft.comment(
             Part::Catalog,
@@ -178,10 +194,12 @@ async fn roles(
         hop(&join.table.name, &join.left.column, &join.right.column, &[])?,
         hop(&table.name, &join.right.to_column, name, &[])?,
     ])));
+    say_likely(view, draft, join);
     let mut held = BTreeMap::new();
     let of_roles = joins(view.database, &|other| other.name == table.name, &is_permission);
     if let Some(of) = of_roles.first() {
         view.notes.found(&of.table.name, "which permissions a role has");
+        say_likely(view, draft, *of);
         held = by_key(view.texts(of.table, [&of.left.column, &of.right.column], &[]).await?);
     }
     let display =
@@ -244,6 +262,7 @@ fn own(
             );
             continue;
         }
+        say_likely(view, draft, join);
         view.notes.found(
             &join.table.name,
             "permissions of users themselves; they become overrides at the first migration",
@@ -258,4 +277,34 @@ fn own(
         }
     }
     Ok(())
+}
+
+/// Tables of roles or permissions by their names that refer to users or roles and of which nothing is taken over.
+fn left_over(view: &mut View<'_>, draft: &Draft, users: &Table, permissions: &Permissions<'_>) {
+    let of_roles = joins(view.database, &role_only, &is_permission);
+    let used = |table: &Table| {
+        draft.source.tables().contains(&&table.name)
+            || (permissions.table.is_some() && of_roles.iter().any(|join| join.table.name == table.name))
+            || permissions.table.is_some_and(|(found, _)| found.name == table.name)
+    };
+    let is_role_table = |name: &QualifiedName| draft.source.tables().contains(&name) && *name != users.name;
+    let database = view.database;
+    for table in &database.tables {
+        let refers = database
+            .keys()
+            .any(|key| key.table == table.name && (key.to == users.name || is_role_table(&key.to)));
+        if refers && (is_role(table) || is_permission(table)) && !used(table) {
+            view.notes.unsure(
+                &table.name,
+                "by its name it says who may do what, and nothing of it is taken over; if it counts, write it by hand",
+            );
+        }
+        let above = database.foreign_keys.iter().find(|key| key.table == table.name && key.to == table.name);
+        if let Some(key) = above.filter(|_| is_role_table(&table.name)) {
+            view.notes.unsure(
+                format_args!("{}.{}", table.name, key.column),
+                "roles refer to roles; which inherits which is not known, so write `inherits` by hand",
+            );
+        }
+    }
 }

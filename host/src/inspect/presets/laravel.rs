@@ -198,6 +198,11 @@ async fn give_roles(
     if other > 0 {
         view.notes.not_looked_at(&table.name, format_args!("{other} roles of other guards or teams"));
     }
+    // Labels are read from the whole table of roles, where those of other teams stand too.
+    let counted: BTreeSet<&str> = rows.iter().map(|[_, name]| name.as_str()).collect();
+    let of_guard = view.labels(table, "name", &scope.of_guard()).await?;
+    draft.source.ignore_labels =
+        of_guard.into_iter().filter(|name| !counted.contains(name.as_str())).collect();
     let mut names = BTreeSet::new();
     for [id, name] in rows {
         if !names.insert(name.clone()) {

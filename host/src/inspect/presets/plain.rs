@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use policy_core::Pattern;
 
-use super::super::database::{Column, ColumnKind, Table};
+use super::super::database::{Column, ColumnKind, ForeignKey, Table};
 use super::super::draft::{Draft, DraftRole, Part};
 use super::super::view::{View, hop, source_of};
 use crate::error::HostError;
@@ -148,7 +148,12 @@ async fn labels(
     let about = format!("{}.{}", users.name, column.name);
     let name = Identifier::new(column.name.as_str())?;
     let mut labels: BTreeMap<String, i64> = column.labels.iter().map(|label| (label.clone(), 0)).collect();
-    let lookup = view.database.leads_to(&users.name, &column.name).cloned();
+    let is_this = |key: &&ForeignKey| key.table == users.name && key.column == column.name;
+    let lookup = view.database.keys().find(is_this).cloned();
+    if let Some(key) = lookup.as_ref().filter(|key| view.database.likely_keys.contains(key)) {
+        let text = format!("it leads to `{}` by its name; no foreign key says so", key.to);
+        view.guess(draft, Part::RoleWays, &about, &text);
+    }
     let (form, via) = match (column.kind, lookup) {
         (_, Some(key)) => {
             let Some(table) = view.database.tables.iter().find(|table| table.name == key.to) else {
