@@ -141,7 +141,7 @@ CREATE INDEX ix_users_role ON public.users (role);
 
 -- Rows that refer to users, and a view over them: nothing of this may be touched by a migration or its way back.
 INSERT INTO public.purchase_orders (number, requested_by, approved_by, amount, created_at)
-SELECT 'PO-' || lpad(users.id::text, 6, '0') || '-' || lpad(copy::text, 2, '0'),
+SELECT 'PO-' || lpad(users.id::text, greatest(length(users.id::text), 6), '0') || '-' || lpad(copy::text, 2, '0'),
        users.id,
        CASE WHEN copy % 3 <> 0 THEN (SELECT min(id) FROM public.users WHERE role = 'PURCHASING_HEAD') END,
        (('x' || substr(md5(users.username || copy), 1, 6))::bit(24)::integer % 5000000 + 1000) / 100.0,
