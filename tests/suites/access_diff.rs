@@ -4,6 +4,8 @@
 mod command;
 #[path = "access_diff/generated.rs"]
 mod generated;
+#[path = "access_diff/own_permissions.rs"]
+mod own_permissions;
 #[path = "access_diff/scale.rs"]
 mod scale;
 #[path = "access_diff/shop.rs"]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use policy_core::{Index, PermissionId, Request, Roles, Session};
+use policy_core::{Index, PermissionId, PermissionName, Request, Roles, Session};
 
 use super::sign_offs::SignOffs;
 use super::{AccessDiff, Change, Gained, GroupDiff, Lost, Question, UnknownLabel};
@@ -197,12 +197,14 @@ impl<'a> Comparison<'a> {
                 changes.insert(at, change);
                 at
             });
+            let wide = PermissionName::parse(permission)
+                .is_ok_and(|permission| self.population.comes_by_wildcard(kind, &permission));
             let Some(change) = changes.get_mut(at) else { continue };
             add(&mut change.users, true);
             change.first.extend(kind.first.iter().cloned());
             if gained {
                 let signed = self.signed.sign(kind, &through, permission);
-                let by_override = !signed && through.is_empty();
+                let by_override = !signed && through.is_empty() && !wide;
                 let open = !signed && !by_override;
                 add(&mut change.signed_off, signed);
                 add(&mut change.by_override, by_override);

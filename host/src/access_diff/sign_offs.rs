@@ -63,14 +63,19 @@ pub(super) fn missing(difference: &AccessDiff, most: usize) -> String {
     let mut seen = BTreeSet::new();
     let mut text = String::new();
     for (_, change) in difference.open() {
-        let Some(role) = change.through.first() else { continue };
-        if seen.len() >= most || !seen.insert((role, &change.permission)) {
+        // What no role gives is answered for user by user.
+        let (key, whom) = match (change.through.first(), change.first.first()) {
+            (Some(role), _) => ("role", role),
+            (None, Some(user)) => ("user", user),
+            (None, None) => continue,
+        };
+        if seen.len() >= most || !seen.insert((key, whom, &change.permission)) {
             continue;
         }
         // A string of JSON is one of TOML.
-        let role = serde_json::Value::from(role.as_str());
+        let whom = serde_json::Value::from(whom.as_str());
         text.push_str(&format!(
-            "[[signed_off]]\nrole = {role}\npermission = \"{}\"\nby = \"\"\nreason = \"\"\n",
+            "[[signed_off]]\n{key} = {whom}\npermission = \"{}\"\nby = \"\"\nreason = \"\"\n",
             change.permission
         ));
     }

@@ -49,6 +49,8 @@ pub enum FindingCode {
     Cycle,
     /// A permission that users have of their own and that stands for nothing in the catalog.
     UnmappedPermission,
+    /// The source names other places of users' own permissions than those that were taken over.
+    ChangedPermissions,
     /// Each question will read a whole table.
     SlowLookup,
     /// Users of whom it is not known whether they are active.

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use futures_util::TryStreamExt;
 use policy_core::{
-    Effect, MAX_USER_ID_BYTES, Override, Pattern, Policy, PolicyError, PolicyParts, Timestamp, UserId,
-    UserRoles,
+    Effect, MAX_USER_ID_BYTES, Override, Pattern, PermissionName, Policy, PolicyError, PolicyParts,
+    Timestamp, UserId, UserRoles,
 };
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
@@ -45,7 +45,16 @@ pub struct Population {
     /// The kinds, in the order in which they were met.
     pub kinds: Vec<Kind>,
     label_sets: Vec<Vec<SpelledLabel>>,
-    override_sets: Vec<Vec<(Effect, Pattern)>>,
+    override_sets: Vec<Vec<Exception>>,
+}
+
+/// An override, as far as it tells users apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Exception {
+    effect: Effect,
+    pattern: Pattern,
+    /// Whether it is still to be stored.
+    coming: bool,
 }
 
 /// A label as it is stored, and the role or alias that it is by the policy's renames.
@@ -117,6 +126,16 @@ impl Population {
         self.label_sets.get(kind.labels).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// Whether an allow that is still to be stored gives users of this kind the permission by a wildcard. Nobody granted
+    /// that to them: the file says what a legacy permission stands for, and that it stands for so much is to be answered for.
+    #[must_use]
+    pub fn comes_by_wildcard(&self, kind: &Kind, permission: &PermissionName) -> bool {
+        let overrides = self.override_sets.get(kind.overrides).into_iter().flatten();
+        let mut giving =
+            overrides.filter(|one| one.effect == Effect::Allow && one.pattern.matches(permission)).peekable();
+        giving.peek().is_some() && giving.all(|one| one.coming && one.pattern.as_str().contains('*'))
+    }
+
     /// `policy` with one user for each kind, whose id is the place of the kind in the list: what holds for that user holds
     /// for every user of the kind. An inactive one holds no role, and no allow counts.
     ///
@@ -130,11 +149,11 @@ impl Population {
             // The digits of a number are a user id.
             let Ok(user) = UserId::parse(&place.to_string()) else { continue };
             let overrides = self.override_sets.get(kind.overrides).into_iter().flatten();
-            let counting = overrides.filter(|(effect, _)| kind.active || *effect == Effect::Deny);
-            parts.overrides.extend(counting.map(|(effect, pattern)| Override {
+            let counting = overrides.filter(|one| kind.active || one.effect == Effect::Deny);
+            parts.overrides.extend(counting.map(|one| Override {
                 user: user.clone(),
-                effect: *effect,
-                pattern: pattern.clone(),
+                effect: one.effect,
+                pattern: one.pattern.clone(),
                 expires_at: None,
                 reason: String::new(),
             }));
@@ -255,16 +274,19 @@ impl<'a> Counter<'a> {
     }
 }
 
-/// `-po.approve +reports.*`: what the query makes of a user's overrides. No pattern holds a blank.
-fn read_overrides(text: &str) -> Result<Vec<(Effect, Pattern)>, StoreError> {
+/// `-po.approve +reports.* ~+po.view`: what the query makes of a user's overrides; those still to be stored begin with `~`.
+/// No pattern holds a blank.
+fn read_overrides(text: &str) -> Result<Vec<Exception>, StoreError> {
     let damaged = |reason: String| StoreError::Damaged { table: "user_custom_permissions", reason };
     let one = |word: &str| {
+        let (coming, word) = word.strip_prefix('~').map_or((false, word), |word| (true, word));
         let (effect, pattern) = match (word.strip_prefix('-'), word.strip_prefix('+')) {
             (Some(pattern), _) => (Effect::Deny, pattern),
             (_, Some(pattern)) => (Effect::Allow, pattern),
             _ => return Err(damaged(format!("`{}` has no effect", word.escape_debug()))),
         };
-        Ok((effect, Pattern::parse(pattern).map_err(|error| damaged(error.to_string()))?))
+        let pattern = Pattern::parse(pattern).map_err(|error| damaged(error.to_string()))?;
+        Ok(Exception { effect, pattern, coming })
     };
     text.split(' ').filter(|word| !word.is_empty()).map(one).collect()
 }
@@ -275,12 +297,12 @@ fn query(census: &Census<'_>) -> String {
     let users = census.users;
     let stored = census.overrides.map(|schema| {
         format!(
-            "SELECT user_id, pattern, effect FROM {}.user_custom_permissions WHERE expires_at IS NULL OR $1 < expires_at",
+            "SELECT user_id, pattern, effect, '' FROM {}.user_custom_permissions WHERE expires_at IS NULL OR $1 < expires_at",
             schema.quoted()
         )
     });
     let coming = census.coming.map(|coming| {
-        format!("SELECT c.user_id COLLATE \"C\", c.pattern COLLATE \"C\", c.effect COLLATE \"C\" FROM ({coming}) c")
+        format!("SELECT c.user_id COLLATE \"C\", c.pattern COLLATE \"C\", c.effect COLLATE \"C\", '~' FROM ({coming}) c")
     });
     let overrides: Vec<String> = stored.into_iter().chain(coming).collect();
     if overrides.is_empty() {
@@ -292,8 +314,8 @@ fn query(census: &Census<'_>) -> String {
     format!(
         "SELECT coalesce(u.user_id COLLATE \"C\", o.user_id) AS user_id, o.user_id IS NULL OR u.user_id IS NOT NULL AS known, \
          u.label, u.role, u.active, o.overrides \
-         FROM ({users}) u FULL JOIN (SELECT s.user_id, string_agg(CASE s.effect WHEN 'deny' THEN '-' ELSE '+' END || s.pattern, ' ' \
-             ORDER BY s.effect, s.pattern) AS overrides FROM ({}) s (user_id, pattern, effect) GROUP BY s.user_id) o \
+         FROM ({users}) u FULL JOIN (SELECT s.user_id, string_agg(s.mark || CASE s.effect WHEN 'deny' THEN '-' ELSE '+' END || s.pattern, ' ' \
+             ORDER BY s.effect, s.pattern, s.mark) AS overrides FROM ({}) s (user_id, pattern, effect, mark) GROUP BY s.user_id) o \
              ON u.user_id COLLATE \"C\" = o.user_id \
          ORDER BY 1",
         overrides.join(" UNION ")

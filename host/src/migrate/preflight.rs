@@ -15,6 +15,7 @@ use crate::error::HostError;
 use crate::exit::Exit;
 use crate::legacy::{self, Candidates, Finding, FindingCode, Legacy};
 use crate::policy_file::{PolicyFile, Source};
+use crate::postgres::schema::SchemaError;
 use crate::postgres::{Identifier, Server, ledger};
 
 /// What is allowed to be otherwise than it should.
@@ -71,6 +72,9 @@ impl Preflight {
                 read.read_direct(connection, source, &file.policy).await?;
             }
             findings.append(&mut read.findings);
+            if !importing && state.tables.contains(&LEDGER_TABLE) {
+                findings.extend(other_ways(connection, state, source).await?);
+            }
             if !findings.iter().any(Finding::stops) {
                 let administrators = Administrators { index: &index, endpoints, importing };
                 let gone = administrators.remain(connection, state, file, &read).await?;
@@ -150,6 +154,9 @@ pub enum PreflightError {
     /// The policy does not compile.
     #[error(transparent)]
     Limit(#[from] LimitError),
+    /// The ledger cannot be read.
+    #[error(transparent)]
+    Ledger(#[from] SchemaError),
     /// A part of the policy is no policy.
     #[error(transparent)]
     Policy(#[from] PolicyError),
@@ -179,6 +186,19 @@ async fn importing(
         return Ok(true);
     }
     Ok(!ledger::has_imported(connection, &state.schema).await?)
+}
+
+/// What users have of their own is taken over once: what only a changed way would find would be lost without a word, a
+/// deny too.
+async fn other_ways(
+    connection: &mut PgConnection,
+    state: &State,
+    source: &Source,
+) -> Result<Option<Finding>, SchemaError> {
+    let message = "`[[source.permissions]]` is not what the users' own permissions were taken over from, and that is done once; \
+        put it back, and give what else is meant by `pbac grant`, or take all of `[[source.permissions]]` out";
+    let otherwise = ledger::imported_otherwise(connection, &state.schema, source).await?;
+    Ok(otherwise.then(|| Finding::stop(FindingCode::ChangedPermissions, message)))
 }
 
 /// Whether this user may do what has to be done.

@@ -70,6 +70,30 @@ pub async fn has_imported(connection: &mut PgConnection, schema: &Identifier) ->
     sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(connection).await
 }
 
+/// Whether the users' own permissions were made overrides of, and from other places than `source` names now: what only lies
+/// in those was never taken over.
+///
+/// # Errors
+///
+/// When the server refuses, or the source cannot be written down.
+pub async fn imported_otherwise(
+    connection: &mut PgConnection,
+    schema: &Identifier,
+    source: &Source,
+) -> Result<bool, SchemaError> {
+    let now: serde_json::Value = serde_json::from_str(&json(source)?)
+        .map_err(|error| SchemaError::Server(sqlx::Error::Decode(error.into())))?;
+    let Some(ways) = now.get("permissions") else { return Ok(false) };
+    let sql = format!(
+        "select source -> 'permissions' is distinct from $1::jsonb from {}.pbac_migrations \
+         where kind = 'policy' and source ? 'permissions' order by id limit 1",
+        schema.quoted()
+    );
+    let otherwise =
+        sqlx::query_scalar(AssertSqlSafe(sql)).bind(ways.to_string()).fetch_optional(connection).await?;
+    Ok(otherwise.unwrap_or(false))
+}
+
 /// Where the legacy roles lie, out of the `source` column of the ledger.
 ///
 /// # Errors

@@ -110,8 +110,9 @@ struct Meant<'p> {
     pattern: &'p str,
 }
 
-/// Stores what users have of their own as overrides that do not expire. An override that is there stays as it is. Call it
-/// in the transaction that puts the source in force for the first time.
+/// Stores what users have of their own as overrides that do not expire. One that is there and expires does so no longer,
+/// since of two that say the same the later expiry counts (SPEC section 3). Call it in the transaction that puts the source
+/// in force for the first time.
 ///
 /// # Errors
 ///
@@ -141,7 +142,10 @@ pub async fn import(
         "insert into user_custom_permissions (user_id, pattern, effect, reason, granted_by) \
          select c.user_id, c.pattern, c.effect, \
              'had the legacy permission ' || string_agg(distinct '`' || c.name || '`', ', '), $1 \
-         from ({coming}) c group by 1, 2, 3 on conflict do nothing"
+         from ({coming}) c group by 1, 2, 3 \
+         on conflict (user_id, pattern, effect) do update \
+             set expires_at = null, reason = excluded.reason, granted_by = excluded.granted_by, granted_at = excluded.granted_at \
+             where user_custom_permissions.expires_at is not null"
     )))
     .bind(GRANTED_BY)
     .execute(connection)
