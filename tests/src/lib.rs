@@ -13,6 +13,7 @@ pub mod oracle;
 pub mod oracle_reports;
 pub mod picture;
 pub mod pooler;
+pub mod round_trip;
 pub mod shrink;
 pub mod site;
 pub mod stepper;

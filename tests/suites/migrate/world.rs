@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pbac::endpoints::Endpoints;
 use pbac::error::HostError;
-use pbac::migrate::apply::{Manner, Migration, Target, migrate};
+use pbac::migrate::apply::{Ending, Manner, Migration, Target, migrate};
 use pbac::migrate::fault::Fault;
 use pbac::migrate::plan::{Plan, Wanted};
 use pbac::migrate::preflight::Tolerance;
@@ -14,6 +14,7 @@ use pbac::policy_file::{self, PolicyFile};
 use pbac::postgres::audit::{self, Record};
 use pbac::postgres::{Identifier, RetryPolicy};
 use pbac_tests::database::TestDatabase;
+use pbac_tests::round_trip;
 use policy_core::Timestamp;
 use sqlx::{AssertSqlSafe, PgConnection};
 
@@ -103,6 +104,7 @@ impl World {
         self.migrate_with(file, None, Manner::default()).await
     }
 
+    /// Migrates. Whatever could be migrated goes there and back too, in a copy of the database.
     pub async fn migrate_with(
         &self,
         file: &PolicyFile,
@@ -110,7 +112,11 @@ impl World {
         manner: Manner<'_>,
     ) -> Result<Migration, HostError> {
         let wanted = Wanted { file, endpoints, tolerance: Tolerance::default() };
-        migrate(&self.target(), &wanted, manner, &|_| {}).await
+        let migration = migrate(&self.target(), &wanted, manner, &|_| {}).await?;
+        if migration.ending == Ending::Migrated {
+            round_trip::from_migrated(&self.database, &self.schema, file).await;
+        }
+        Ok(migration)
     }
 
     pub async fn plan(&self, file: &PolicyFile) -> Result<Plan, Fault> {
