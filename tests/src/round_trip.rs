@@ -134,10 +134,10 @@ impl<'a> Trip<'a> {
     async fn go(&self, name: &str) {
         println!("{name}: migrate, rollback, migrate, restore");
         let theirs = self.theirs().await;
-        self.migrate().await;
+        let fresh = self.migrate().await == Ending::Migrated;
         self.is_valid().await;
         self.untouched(&theirs).await;
-        let alone = made_by_migrating(&self.ours());
+        let (alone, first) = (made_by_migrating(&self.ours()), self.held().await);
         self.grant().await;
         let (ours, held) = (self.ours(), self.held().await);
 
@@ -149,6 +149,8 @@ impl<'a> Trip<'a> {
         self.is_valid().await;
         self.untouched(&theirs).await;
         same_shape(&made_by_migrating(&self.ours()), &alone);
+        // Where nothing had been granted before, everybody may do again what the first migration let them do.
+        assert!(!fresh || self.held().await == first, "{name}: the second migration is not as the first");
 
         // What is in force is not overwritten.
         let second = self.ours();
