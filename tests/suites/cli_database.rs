@@ -144,6 +144,8 @@ async fn every_field_is_documented() {
         &["audit", "list"],
         &["audit", "verify"],
         &["migrate", "--no-administrator", "--dry-run"],
+        &["rollback", "--yes"],
+        &["restore"],
     ];
     for arguments in commands {
         let (_, value) = shop.json(arguments);
