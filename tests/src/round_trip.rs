@@ -6,8 +6,9 @@
 //! once from the backup. After each step the legacy schemas are what they were, as pg_dump writes them.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -101,20 +102,30 @@ pub async fn from_migrated(database: &TestDatabase, schema: &Identifier, file: &
     }
     // Others may be connected, which a copy by template does not allow.
     let copy = TestDatabase::create().await;
-    let mut dumping = Command::new(program("pg_dump"))
-        .args(["--dbname", database.url_text()])
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .expect("pg_dump can be run");
-    let text = dumping.stdout.take().expect("it has an output");
-    let filled = Command::new(program("psql"))
-        .args(["--quiet", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", "--dbname", copy.url_text()])
-        .stdin(text)
-        .stdout(std::process::Stdio::null())
-        .status()
-        .expect("psql can be run");
-    assert!(filled.success() && dumping.wait().expect("it ends").success(), "the database cannot be copied");
+    copy_database(database.url_text(), copy.url_text());
     Trip::new(&copy, schema, file).go(&file.name).await;
+}
+
+/// Everything of one database into another that is empty.
+fn copy_database(from: &str, to: &str) {
+    let output =
+        Command::new(program("pg_dump")).args(["--dbname", from]).output().expect("pg_dump can be run");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // A pg_dump that is newer than the server sets what the server does not know.
+    let text = String::from_utf8(output.stdout).expect("pg_dump writes UTF-8");
+    let text: String =
+        text.split_inclusive('\n').filter(|line| !line.starts_with("SET transaction_timeout")).collect();
+    let mut filling = Command::new(program("psql"))
+        .args(["--quiet", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", "--dbname", to])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("psql can be run");
+    let written = filling.stdin.take().expect("it has an input").write_all(text.as_bytes());
+    let filled = filling.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&filled.stderr);
+    assert!(filled.status.success() && written.is_ok(), "the database cannot be copied: {said}");
 }
 
 /// One way there and back.
