@@ -46,6 +46,7 @@ mod diff;
 mod error;
 mod explain;
 mod index;
+pub mod keys;
 mod limits;
 mod lint;
 mod name;
@@ -58,6 +59,7 @@ mod session;
 mod set;
 mod table;
 mod time;
+pub mod token;
 
 pub use bundle::{BundleError, ContentHash, FORMAT_VERSION, decode, encode};
 pub use catalog::{Permission, PermissionId};

@@ -1,0 +1,34 @@
+//! Verifying tokens (JWS compact serialisation, RFC 7515) with a ring of keys: SPEC section 5.
+//!
+//! ```
+//! use policy_core::Timestamp;
+//! use policy_core::keys::{Algorithm, HmacSecret, KeyHistory, KeyId, KeyPhase, KeyRecord};
+//! use policy_core::token::{KeyRing, TokenBuffer, TokenError, TokenRules, VerifyingKey};
+//!
+//! let id = KeyId::parse("k1")?;
+//! let history = KeyHistory::new(
+//!     [KeyRecord { id: id.clone(), algorithm: Algorithm::Hs256, phase: KeyPhase::Active { since: None } }],
+//!     [],
+//! )?;
+//! let secret = HmacSecret::new(b"q3J9tq7pV0m2Zx8sLw4nB6yR1cK5dF-hGjT_uEoAiXk")?;
+//! let ring = KeyRing::new(&history, [(id, VerifyingKey::Hs256(secret))], TokenRules::default())?;
+//! let mut buffer = TokenBuffer::default();
+//! let answer = ring.verify("not.a.token", Timestamp::from_seconds(0), &mut buffer);
+//! assert_eq!(answer.err().map(TokenError::reason), Some("malformed_header"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod claims;
+mod error;
+mod header;
+mod ring;
+mod value;
+mod verifier;
+mod verify;
+
+pub use claims::{Claims, UserClaim};
+pub use error::TokenError;
+pub use header::{Header, header};
+pub use ring::{KeyRing, RingError, TokenRules};
+pub use verifier::VerifyingKey;
+pub use verify::{MAX_TOKEN_BYTES, SKEW, TokenBuffer, Verified};
