@@ -18,6 +18,7 @@ pub struct KeySet {
     /// Keys whose names are not stored, since the store was not written by pbac: the names are made up for this reading.
     unnamed: BTreeSet<KeyId>,
     refused: Vec<RefusedKey>,
+    notes: Vec<String>,
     rotation_days: Option<u32>,
     last_rotated: Option<Timestamp>,
 }
@@ -74,6 +75,7 @@ impl KeySet {
             material,
             unnamed: BTreeSet::new(),
             refused: Vec::new(),
+            notes: Vec::new(),
             rotation_days: None,
             last_rotated: None,
         })
@@ -90,6 +92,13 @@ impl KeySet {
     #[must_use]
     pub fn with_refused(mut self, refused: Vec<RefusedKey>) -> Self {
         self.refused = refused;
+        self
+    }
+
+    /// The same, with what is odd about the store.
+    #[must_use]
+    pub fn with_notes(mut self, notes: Vec<String>) -> Self {
+        self.notes = notes;
         self
     }
 
@@ -117,6 +126,12 @@ impl KeySet {
     #[must_use]
     pub fn refused(&self) -> &[RefusedKey] {
         &self.refused
+    }
+
+    /// What is odd about the store without being wrong, for a person to read.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// How many days the store itself says a key signs.

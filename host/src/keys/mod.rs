@@ -3,6 +3,7 @@
 //! What a history of keys means is in [`policy_core::keys`]. Here are the secrets, the stores (a `.env` file, or the table
 //! `signing_keys`), the reports, and [`LiveKeys`] for applications.
 
+mod env_store;
 mod export;
 mod key_set;
 mod live;
@@ -11,7 +12,6 @@ mod operation;
 pub mod postgres_store;
 mod report;
 mod settings;
-mod env_store;
 mod store;
 
 pub use env_store::{EnvNames, EnvStore};

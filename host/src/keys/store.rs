@@ -45,8 +45,8 @@ pub struct Applied {
     pub planned: Option<Planned>,
     /// The backup of the file as it was.
     pub backup: Option<PathBuf>,
-    /// The report, and the file that it was written to.
-    pub report: Option<(RotationReport, PathBuf)>,
+    /// The report and the file that it was written to, or why it could not be: by then the change is stored.
+    pub report: Option<Result<(RotationReport, PathBuf), HostError>>,
     /// The end of the audit log's chain.
     pub audit_head: Option<Head>,
 }
