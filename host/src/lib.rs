@@ -8,6 +8,7 @@ pub mod context;
 pub mod delegation;
 pub mod demo;
 pub mod endpoints;
+pub mod env_file;
 pub mod error;
 pub mod exit;
 pub mod inspect;

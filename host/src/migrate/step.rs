@@ -49,6 +49,7 @@ macro_rules! steps {
         }
     };
 }
+pub(crate) use steps;
 
 steps! {
     /// The steps of a migration.

@@ -1,0 +1,128 @@
+//! New values in an old text.
+
+use std::ops::Range;
+
+use zeroize::Zeroizing;
+
+use super::entry::{Closing, Entry, Form};
+use super::lookup::{Found, check_name, find};
+use super::text_error::EnvTextError;
+
+/// The bytes of the new text.
+pub(super) fn with_values(
+    text: &[u8],
+    entries: &[Entry],
+    values: &[(&str, &str)],
+    anchor: Option<&str>,
+) -> Result<Zeroizing<Vec<u8>>, EnvTextError> {
+    let mut edits = Vec::new();
+    let mut added = Vec::new();
+    for (place, &(name, value)) in values.iter().enumerate() {
+        check_value(name, value)?;
+        if values.iter().take(place).any(|(earlier, _)| *earlier == name) {
+            return Err(EnvTextError::ChangedTwice { name: name.to_owned() });
+        }
+        match find(text, entries, name)? {
+            Some(found) => edits.push(change(&found, value)),
+            None => added.push((name, value)),
+        }
+    }
+    if !added.is_empty() {
+        let anchor = anchor.map(|name| find(text, entries, name)).transpose()?.flatten();
+        edits.push(addition(text, entries, anchor, &added)?);
+    }
+    edits.sort_by_key(|edit| edit.at.start);
+    Ok(apply(text, &edits))
+}
+
+/// Some bytes, and what stands there instead.
+struct Edit<'a> {
+    at: Range<usize>,
+    pieces: Vec<&'a str>,
+}
+
+fn change<'a>(found: &Found<'_>, value: &'a str) -> Edit<'a> {
+    let commented = matches!(found.assignment.form, Form::Bare { comment: true, .. });
+    let value = if value.is_empty() && commented { "\"\"" } else { value };
+    Edit { at: found.assignment.value.clone(), pieces: vec![value] }
+}
+
+/// The lines of the variables that are not there yet.
+fn addition<'a>(
+    text: &[u8],
+    entries: &[Entry],
+    anchor: Option<Found<'_>>,
+    added: &[(&'a str, &'a str)],
+) -> Result<Edit<'a>, EnvTextError> {
+    let last = entries.last();
+    if let (None, Some(last)) = (anchor, last) {
+        check_end(text, last)?;
+    }
+    let before = anchor.map(|found| found.entry).or(last);
+    let at = before.map_or(0, |entry| entry.span.end);
+    let newline = newline(text, entries, before);
+    let ended = before.is_none_or(|entry| newline_of(text, entry).is_some());
+    let export = if anchor.is_some_and(|found| found.assignment.exported) { "export " } else { "" };
+    let mut pieces = Vec::new();
+    for (name, value) in added {
+        let line = [export, name, "=", value];
+        if ended {
+            pieces.extend(line);
+            pieces.push(newline);
+        } else {
+            pieces.push(newline);
+            pieces.extend(line);
+        }
+    }
+    Ok(Edit { at: at..at, pieces })
+}
+
+/// Makes sure that a line after the last one is a line of its own.
+fn check_end(text: &[u8], last: &Entry) -> Result<(), EnvTextError> {
+    let bytes = text.get(last.span.clone()).unwrap_or_default();
+    let line = bytes.trim_ascii_end();
+    let open = match last.assignment.as_ref().map(|assignment| assignment.form) {
+        Some(Form::Single(closing) | Form::Double(closing)) => closing != Closing::Clean,
+        // A comment ends with its line.
+        Some(Form::Bare { comment, .. }) => line.ends_with(b"\\") && !comment,
+        None => line.ends_with(b"\\") && !line.trim_ascii_start().starts_with(b"#"),
+    };
+    if open { Err(EnvTextError::NoPlace { line: last.line }) } else { Ok(()) }
+}
+
+/// How the line ends where something is added; where it does not end, how the others do.
+fn newline(text: &[u8], entries: &[Entry], before: Option<&Entry>) -> &'static str {
+    let near = before.and_then(|entry| newline_of(text, entry));
+    near.or_else(|| entries.iter().rev().find_map(|entry| newline_of(text, entry))).unwrap_or("\n")
+}
+
+fn newline_of(text: &[u8], entry: &Entry) -> Option<&'static str> {
+    match text.get(entry.span.clone()) {
+        Some([.., b'\r', b'\n']) => Some("\r\n"),
+        Some([.., b'\n']) => Some("\n"),
+        _ => None,
+    }
+}
+
+/// What [`super::EnvText::with_values`] promises to be read alike everywhere.
+fn check_value(name: &str, value: &str) -> Result<(), EnvTextError> {
+    check_name(name)?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.,:+=/-".contains(&byte);
+    if value.bytes().all(plain) { Ok(()) } else { Err(EnvTextError::NewValue { name: name.to_owned() }) }
+}
+
+/// Copies into a buffer that is large enough from the beginning: one that grows leaves secrets behind.
+fn apply(text: &[u8], edits: &[Edit<'_>]) -> Zeroizing<Vec<u8>> {
+    let more: usize = edits.iter().flat_map(|edit| &edit.pieces).map(|piece| piece.len()).sum();
+    let mut bytes = Zeroizing::new(Vec::with_capacity(text.len().saturating_add(more)));
+    let mut done = 0;
+    for edit in edits {
+        bytes.extend_from_slice(text.get(done..edit.at.start).unwrap_or_default());
+        for piece in &edit.pieces {
+            bytes.extend_from_slice(piece.as_bytes());
+        }
+        done = edit.at.end;
+    }
+    bytes.extend_from_slice(text.get(done..).unwrap_or_default());
+    bytes
+}

@@ -1,0 +1,111 @@
+//! Which line sets a variable; every line is looked at that some loader could take for one.
+
+use super::entry::{Assignment, BYTE_ORDER_MARK, Entry, is_blank};
+use super::meaning::meaning;
+use super::text_error::{EnvTextError, Unclear};
+
+/// The one assignment of the name, with its entry and the value that every loader reads.
+pub(super) fn find<'a>(
+    text: &'a [u8],
+    entries: &'a [Entry],
+    name: &str,
+) -> Result<Option<Found<'a>>, EnvTextError> {
+    check_name(name)?;
+    let mut mentions = entries.iter().flat_map(|entry| mentions(text, entry, name));
+    let Some(mention) = mentions.next() else {
+        return Ok(None);
+    };
+    let name = name.to_owned();
+    if let Some(second) = mentions.next() {
+        return Err(EnvTextError::Duplicate { name, first: mention.line, second: second.line });
+    }
+    let (entry, line) = (mention.entry, mention.line);
+    match (mention.how, &entry.assignment) {
+        (Ok(()), Some(assignment)) => match meaning(text, assignment) {
+            Ok(value) => Ok(Some(Found { entry, assignment, value })),
+            Err(why) => Err(EnvTextError::Unclear { name, line, why }),
+        },
+        _ if line > entry.line => Err(EnvTextError::WithinQuotes { name, line, opened: entry.line }),
+        (how, _) => {
+            let why = how.err().unwrap_or(Unclear::NoAssignment);
+            Err(EnvTextError::Unclear { name, line, why })
+        }
+    }
+}
+
+/// A variable that can be read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found<'a> {
+    pub(super) entry: &'a Entry,
+    pub(super) assignment: &'a Assignment,
+    pub(super) value: &'a str,
+}
+
+/// A name that every loader takes.
+pub(super) fn check_name(name: &str) -> Result<(), EnvTextError> {
+    let letters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if letters && name.bytes().next().is_some_and(|first| !first.is_ascii_digit()) {
+        Ok(())
+    } else {
+        Err(EnvTextError::Name { name: name.to_owned() })
+    }
+}
+
+/// A place where a loader could see the variable set.
+struct Mention<'a> {
+    entry: &'a Entry,
+    line: usize,
+    /// Whether it is the assignment of the entry, or else what is odd about it.
+    how: Result<(), Unclear>,
+}
+
+/// Python takes a CR alone for the end of a line, and loaders without quotes over several lines look at each of them.
+fn mentions<'a>(text: &[u8], entry: &'a Entry, name: &str) -> Vec<Mention<'a>> {
+    let bytes = text.get(entry.span.clone()).unwrap_or_default();
+    let assigned = entry.assignment.as_ref().and_then(|assignment| text.get(assignment.name.clone()));
+    let mut found = Vec::new();
+    for (line, bytes) in (entry.line..).zip(bytes.split(|byte| *byte == b'\n')) {
+        for (piece, bytes) in bytes.split(|byte| *byte == b'\r').enumerate() {
+            let first = line == entry.line && piece == 0;
+            let how = if first && assigned == Some(name.as_bytes()) {
+                Ok(())
+            } else if let Some(oddity) = mention(bytes, name.as_bytes()) {
+                Err(oddity)
+            } else {
+                continue;
+            };
+            found.push(Mention { entry, line, how });
+        }
+    }
+    found
+}
+
+/// Whether a line looks like one that sets the variable, and why it is none that we read.
+fn mention(line: &[u8], name: &[u8]) -> Option<Unclear> {
+    let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
+    let line = after(line, |byte| byte.is_ascii_whitespace() || byte.is_ascii_control());
+    let line = match line.strip_prefix(b"export") {
+        Some(rest) if rest.first().is_some_and(|byte| is_blank(*byte)) => after(rest, is_blank),
+        _ => line,
+    };
+    // The name in quotes is one to python-dotenv.
+    let line = line.strip_prefix(b"'").unwrap_or(line);
+    let (found, rest) = line.split_at_checked(name.len())?;
+    if !found.eq_ignore_ascii_case(name) {
+        return None;
+    }
+    let rest = after(rest.strip_prefix(b"'").unwrap_or(rest), is_blank);
+    match rest {
+        // A name alone takes the value away (python-dotenv) or takes that of the environment (Compose), and a colon is as
+        // good as `=` to Compose.
+        [] | [b'=' | b':' | b'#', ..] | [b'+', b'=', ..] => {
+            Some(if found == name { Unclear::NoAssignment } else { Unclear::Case })
+        }
+        _ => None,
+    }
+}
+
+fn after(bytes: &[u8], skipped: impl Fn(u8) -> bool) -> &[u8] {
+    let length = bytes.iter().take_while(|byte| skipped(**byte)).count();
+    bytes.get(length..).unwrap_or_default()
+}
