@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::cli::Global;
 use crate::error::HostError;
+use crate::keys::{KeySettings, StoreKind};
 use crate::postgres::{DatabaseUrl, Identifier};
 use crate::report::printable;
 
@@ -43,6 +44,8 @@ pub struct Config {
     pub lock_timeout: Duration,
     /// What a rollback runs when it is done.
     pub rollback: Rollback,
+    /// The signing keys: where they lie, and what rotations go by.
+    pub keys: KeySettings,
     /// What is odd about the settings without being wrong, for a person to read.
     pub warnings: Vec<String>,
     // An error waits here until a command needs the database: many do not.
@@ -65,6 +68,7 @@ impl Config {
         };
         let schema = schema(flags, &file, environment)?;
         let lock_timeout = lock_timeout(&file, environment)?;
+        let keys = keys(file.keys.clone(), directory, environment)?;
         let mut warnings = Vec::new();
         let database_url = database_url(flags, &file, path.as_deref(), environment, &mut warnings)?;
         Ok(Self {
@@ -75,6 +79,7 @@ impl Config {
             schema,
             lock_timeout,
             rollback: file.rollback,
+            keys,
             warnings,
             database_url,
             file: path,
@@ -153,6 +158,33 @@ fn schema(
         HostError::usage(format_args!("{from}: {error}"))
             .help("name the schema of pbac's tables, such as `pbac`")
     })
+}
+
+/// The settings of the keys, with the store and the file that the environment names.
+fn keys(
+    file: KeySettings,
+    directory: Option<&Path>,
+    environment: Environment<'_>,
+) -> Result<KeySettings, HostError> {
+    let mut keys = match directory {
+        Some(directory) => file.beside(directory),
+        None => file,
+    };
+    if let Some(path) = variable_path(environment, "PBAC_ENV_FILE") {
+        keys.env_file = path;
+    }
+    if let Some(name) = text(environment, "PBAC_KEYS_STORE")? {
+        keys.store = match name.as_str() {
+            "env" => StoreKind::Env,
+            "postgres" => StoreKind::Postgres,
+            _ => {
+                let name = printable(&name);
+                return Err(HostError::usage(format_args!("PBAC_KEYS_STORE: `{name}` is no store"))
+                    .help("write `env` or `postgres`"));
+            }
+        };
+    }
+    Ok(keys)
 }
 
 fn lock_timeout(file: &file::Settings, environment: Environment<'_>) -> Result<Duration, HostError> {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::error::HostError;
+use crate::keys::KeySettings;
 use crate::report::files::{line_and_column, read_text};
 
 /// The most bytes a settings file may have.
@@ -21,6 +22,8 @@ pub(super) struct Settings {
     pub(super) lock_timeout_ms: Option<u64>,
     #[serde(default)]
     pub(super) rollback: Rollback,
+    #[serde(default)]
+    pub(super) keys: KeySettings,
 }
 
 /// What a rollback runs when the tables are gone: each is a command with a time-out.
@@ -80,9 +83,10 @@ pub(super) fn read(path: &Path) -> Result<Settings, HostError> {
         };
         let message = error.message().lines().next().unwrap_or_default();
         HostError::usage(format_args!("{place}: {message}")).help(
-            "the keys are database_url, schema, policy, endpoints, lock_timeout_ms and the table [rollback]",
+            "the keys are database_url, schema, policy, endpoints, lock_timeout_ms and the tables [rollback] and [keys]",
         )
     })?;
+    settings.keys.check(path)?;
     let checks = [
         ("restart", &settings.rollback.restart),
         ("health_check", &settings.rollback.health_check),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use policy_core::Timestamp;
-use policy_core::keys::{Change, KeyHistory, KeyHistoryError, KeyId, KeyRecord, WeakSecret};
+use policy_core::keys::{Change, KeyHistory, KeyHistoryError, KeyId, KeyRecord, Revocation, WeakSecret};
 use policy_core::token::{KeyRing, RingError, TokenRules};
 
 use super::material::{KeyMaterial, MaterialError};
@@ -195,6 +195,31 @@ impl KeySet {
             found.map(|(id, _)| id.clone())
         };
         self.material.get(id).and_then(same).unwrap_or_else(|| id.clone())
+    }
+
+    /// The same without the keys that were revoked elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// As [`KeySet::new`].
+    pub fn without(self, revoked: &[Revocation]) -> Result<Self, KeySetError> {
+        if revoked.iter().all(|revocation| self.history.revocation(revocation.id.as_str()).is_some()) {
+            return Ok(self);
+        }
+        let all = self.history.revoked().iter().chain(revoked).cloned();
+        let history = KeyHistory::new(self.history.keys().iter().cloned(), all)?;
+        let material = self.material.iter().filter(|(id, _)| history.key(id.as_str()).is_some());
+        let material = material.map(|(id, material)| (id.clone(), material.clone())).collect();
+        Ok(Self { history, material, ..self })
+    }
+
+    /// Whether each key is made of the same as in `other`.
+    #[must_use]
+    pub fn same_material(&self, other: &Self) -> bool {
+        self.material.len() == other.material.len()
+            && self.material.iter().all(|(id, material)| {
+                other.material.get(id).is_some_and(|other| other.bytes() == material.bytes())
+            })
     }
 
     /// The keys after a change, with the one that was made for it.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use p256::elliptic_curve::sec1::ToSec1Point;
 use p256::pkcs8::EncodePrivateKey;
 use policy_core::keys::{Algorithm, HmacSecret, KeyId, WeakSecret};
 use policy_core::token::VerifyingKey;
@@ -141,9 +142,9 @@ impl KeyMaterial {
     pub fn verifying_key(&self) -> Result<VerifyingKey, MaterialError> {
         match self {
             Self::Hs256(secret) => Ok(VerifyingKey::Hs256(secret.clone())),
-            Self::EdDsa(seed) => {
-                Ok(VerifyingKey::EdDsa(ed25519_dalek::SigningKey::from_bytes(seed).verifying_key().to_bytes()))
-            }
+            Self::EdDsa(seed) => Ok(VerifyingKey::EdDsa(
+                ed25519_dalek::SigningKey::from_bytes(seed).verifying_key().to_bytes(),
+            )),
             Self::Es256(_) => {
                 let point = self.es256()?.public_key().to_sec1_point(false);
                 let point = <[u8; 65]>::try_from(point.as_bytes());
@@ -163,7 +164,8 @@ impl KeyMaterial {
             Self::EdDsa(seed) => {
                 // PKCS #8 of RFC 8410 section 7: all but the seed is the same for every key.
                 let prefix = [
-                    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+                    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04,
+                    0x20,
                 ];
                 let der = Zeroizing::new([prefix.as_slice(), seed.as_slice()].concat());
                 Ok(jsonwebtoken::EncodingKey::from_ed_der(&der))
@@ -239,7 +241,10 @@ mod tests {
     #[test]
     fn what_is_no_key_is_refused() {
         for algorithm in [Algorithm::EdDsa, Algorithm::Es256] {
-            assert_eq!(KeyMaterial::from_text(algorithm, "AAAA").unwrap_err(), MaterialError::NoKey(algorithm));
+            assert_eq!(
+                KeyMaterial::from_text(algorithm, "AAAA").unwrap_err(),
+                MaterialError::NoKey(algorithm)
+            );
             assert_eq!(KeyMaterial::from_text(algorithm, "+").unwrap_err(), MaterialError::NoKey(algorithm));
         }
         assert!(KeyMaterial::from_bytes(Algorithm::Es256, &[0; 32]).is_err());

@@ -89,9 +89,7 @@ impl Operation {
                 DueStep::Promote => history.promote(rules, now, false),
                 DueStep::Rotate => history.rotate(&fresh, rules, now, false),
             },
-            Self::Revoke { id, unknown } => {
-                history.revoke(&keys.name_in(&before, id), &fresh, now, *unknown)
-            }
+            Self::Revoke { id, unknown } => history.revoke(&keys.name_in(&before, id), &fresh, now, *unknown),
         };
         let change = change.map_err(|error| refusal(&error, rules))?;
         let made = match change.history().key(fresh.id.as_str()) {
@@ -104,17 +102,18 @@ impl Operation {
 }
 
 fn weak_refusal(weak: Option<&super::RefusedKey>) -> HostError {
-    let (place, why) = weak.map_or_else(
-        || (String::new(), String::new()),
-        |weak| (weak.place.clone(), weak.why.to_string()),
-    );
-    HostError::refused(format_args!("{place} {why}: it is no key, and the tokens that it signed would be refused"))
-        .help("give --force to put a new key in its place; everybody has to log in again then")
+    let (place, why) = weak
+        .map_or_else(|| (String::new(), String::new()), |weak| (weak.place.clone(), weak.why.to_string()));
+    HostError::refused(format_args!(
+        "{place} {why}: it is no key, and the tokens that it signed would be refused"
+    ))
+    .help("give --force to put a new key in its place; everybody has to log in again then")
 }
 
 /// What to do about a refusal.
 fn refusal(error: &RotationError, rules: &RotationRules) -> HostError {
-    let until = |end: &Option<Timestamp>| end.map_or_else(|| "a time that is not known".to_owned(), show_time);
+    let until =
+        |end: &Option<Timestamp>| end.map_or_else(|| "a time that is not known".to_owned(), show_time);
     match error {
         RotationError::AlreadyStaged { .. } => HostError::refused(error)
             .help("promote it with `pbac keys promote`, or drop it with `pbac keys revoke`"),

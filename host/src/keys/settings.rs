@@ -160,7 +160,10 @@ impl KeySettings {
         }
         for (name, days) in [("rotation_days", self.rotation_days), ("grace_days", self.grace_days)] {
             if days.is_some_and(|days| days == 0 || days > MAX_DAYS) {
-                return wrong(&format!("{name}` is 0, or more than a century"), "give a number of days, such as 90");
+                return wrong(
+                    &format!("{name}` is 0, or more than a century"),
+                    "give a number of days, such as 90",
+                );
             }
         }
         if self.leeway > MAX_LEEWAY {
@@ -172,7 +175,9 @@ impl KeySettings {
         if self.token_life.is_some_and(|life| life.is_zero()) {
             return wrong("token_life` is nothing", "give how long the longest token lives, such as \"8h\"");
         }
-        self.names.check().or_else(|what| wrong(&what, "give each variable a name of its own, such as SECRET_KEY"))
+        self.names
+            .check()
+            .or_else(|what| wrong(&what, "give each variable a name of its own, such as SECRET_KEY"))
     }
 }
 

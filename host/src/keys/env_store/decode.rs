@@ -60,7 +60,9 @@ impl EnvStore {
         let cycle = Cycle { last_rotated, rules: settings.rotation_rules(days) };
 
         // An empty one is a template's.
-        if let Some(secret) = self.value(text, &names.secret)?.filter(|secret| !secret.expose_secret().is_empty()) {
+        if let Some(secret) =
+            self.value(text, &names.secret)?.filter(|secret| !secret.expose_secret().is_empty())
+        {
             let place = format!("`{}`", names.secret);
             let tag = tag(secret.expose_secret());
             let phase = match metadata.key(&tag) {
@@ -86,9 +88,10 @@ impl EnvStore {
                 continue;
             }
             let phase = match known {
-                Some(KeyRecord { phase: phase @ (KeyPhase::Staged { .. } | KeyPhase::Retired { .. }), .. }) => {
-                    *phase
-                }
+                Some(KeyRecord {
+                    phase: phase @ (KeyPhase::Staged { .. } | KeyPhase::Retired { .. }),
+                    ..
+                }) => *phase,
                 _ => reading.undated(cycle),
             };
             let place = format!("the {number}. secret of `{}`", names.history);
@@ -197,7 +200,7 @@ fn parse_moment(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     let micros = text.parse::<jiff::Timestamp>().map(jiff::Timestamp::as_microsecond).or_else(|_| {
         let civil = text.parse::<jiff::civil::DateTime>()?;
-        civil.to_zoned(jiff::tz::TimeZone::UTC).map(|zoned| zoned.timestamp().as_microsecond())
+        jiff::tz::Offset::UTC.to_timestamp(civil).map(jiff::Timestamp::as_microsecond)
     });
     micros.ok().map(Timestamp::from_micros)
 }

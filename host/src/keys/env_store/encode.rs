@@ -22,8 +22,7 @@ impl EnvStore {
     ) -> Result<EnvText, HostError> {
         let names = &self.names;
         let after = &planned.after;
-        let mut metadata =
-            Metadata { keys: Vec::new(), revoked: after.history().revoked().to_vec() };
+        let mut metadata = Metadata { keys: Vec::new(), revoked: after.history().revoked().to_vec() };
         let mut active: Option<Zeroizing<String>> = None;
         let mut history: Vec<Zeroizing<String>> = Vec::new();
         for key in after.history().keys() {
@@ -57,8 +56,7 @@ impl EnvStore {
             values.push((names.last_rotated.as_str(), last_rotated.as_str()));
         }
         values.push((names.metadata.as_str(), metadata.as_str()));
-        text.with_values(&values, Some(&names.secret))
-            .map_err(|error| error.in_file(&self.path).into())
+        text.with_values(&values, Some(&names.secret)).map_err(|error| error.in_file(&self.path).into())
     }
 
     /// The secrets of the list that are no keys.

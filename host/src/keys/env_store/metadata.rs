@@ -111,7 +111,15 @@ mod tests {
         let metadata = Metadata::parse(text).unwrap();
         assert_eq!(metadata.value(), text);
         assert_eq!(metadata.key("t2").unwrap().not_after(), Some(Timestamp::from_micros(9)));
-        for wrong in ["", "v2", "v1,", "v1,a:b", "v1,t:k:HS256:staged::", "v1,t:k:none:active::", "v1,t:k:HS256:gone::"] {
+        for wrong in [
+            "",
+            "v2",
+            "v1,",
+            "v1,a:b",
+            "v1,t:k:HS256:staged::",
+            "v1,t:k:none:active::",
+            "v1,t:k:HS256:gone::",
+        ] {
             assert_eq!(Metadata::parse(wrong), None, "{wrong}");
         }
     }

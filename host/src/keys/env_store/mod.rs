@@ -96,13 +96,18 @@ impl EnvStore {
     /// # Errors
     ///
     /// When the directory cannot be read.
-    pub fn backups_that_hold(&self, keys: &KeySet, id: &policy_core::keys::KeyId) -> Result<Vec<PathBuf>, HostError> {
+    pub fn backups_that_hold(
+        &self,
+        keys: &KeySet,
+        id: &policy_core::keys::KeyId,
+    ) -> Result<Vec<PathBuf>, HostError> {
         let Some(material) = keys.material(id) else { return Ok(Vec::new()) };
         let secret = material.text()?;
         let target = self.target()?;
         let directory = target.parent().unwrap_or(Path::new("."));
         let prefix = format!("{}.backup.", target.file_name().unwrap_or_default().to_string_lossy());
-        let entries = std::fs::read_dir(directory).map_err(|error| HostError::file("read", directory, &error))?;
+        let entries =
+            std::fs::read_dir(directory).map_err(|error| HostError::file("read", directory, &error))?;
         let named = entries
             .filter_map(Result::ok)
             .filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))

@@ -41,7 +41,10 @@ impl EnvNames {
                 && name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit())
         };
         if let Some(name) = names.iter().find(|name| !is_name(name)) {
-            return Err(format!("names` has `{}`, which is no name of a variable", crate::report::printable(name)));
+            return Err(format!(
+                "names` has `{}`, which is no name of a variable",
+                crate::report::printable(name)
+            ));
         }
         if names.iter().collect::<BTreeSet<_>>().len() < names.len() {
             return Err("names` has one name twice".to_owned());

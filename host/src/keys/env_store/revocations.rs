@@ -47,8 +47,11 @@ impl Revocations {
         let lines = text.lines().enumerate().map(|(number, line)| {
             parse(line).ok_or_else(|| {
                 let number = number.saturating_add(1);
-                HostError::new(Exit::NeedsPerson, format_args!("`{}`: line {number} is not what pbac writes", path.display()))
-                    .help("put the file back as it was: without it revoked keys would verify again")
+                HostError::new(
+                    Exit::NeedsPerson,
+                    format_args!("`{}`: line {number} is not what pbac writes", path.display()),
+                )
+                .help("put the file back as it was: without it revoked keys would verify again")
             })
         });
         Ok(Self(lines.collect::<Result<_, _>>()?))
@@ -70,7 +73,8 @@ impl Revocations {
     pub(super) fn write(&self, env_file: &Path) -> Result<(), HostError> {
         let path = path(env_file);
         let fail = |error: std::io::Error| HostError::file("write", &path, &error);
-        let directory = env_file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let directory =
+            env_file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         // A new one is for its owner alone.
         let mut file = tempfile::NamedTempFile::new_in(directory).map_err(fail)?;
         file.write_all(self.text().as_bytes()).map_err(fail)?;
@@ -87,7 +91,9 @@ impl Revocations {
     /// Whether a secret is that of a revoked key, whatever it is called now.
     pub(super) fn has(&self, secret: &str) -> bool {
         self.0.iter().any(|line| {
-            line.mark.as_ref().is_some_and(|(salt, known)| tag(salt, secret.as_bytes()).as_ref() == Some(known))
+            line.mark
+                .as_ref()
+                .is_some_and(|(salt, known)| tag(salt, secret.as_bytes()).as_ref() == Some(known))
         })
     }
 
