@@ -17,6 +17,7 @@ pub mod endpoints;
 pub mod explain;
 pub mod grant;
 pub mod init;
+pub mod keys;
 pub mod lint;
 pub mod man;
 pub mod migrate;
@@ -28,6 +29,7 @@ pub mod rollback;
 pub mod shadow;
 pub mod source;
 pub mod status;
+pub mod token;
 pub mod validate;
 pub mod who_can;
 
@@ -78,6 +80,12 @@ pub enum Command {
     /// Write, show or check the policy as the one file that travels
     #[command(subcommand)]
     Bundle(bundle::Args),
+    /// Look at the signing keys, and change them without logging anybody out
+    #[command(subcommand)]
+    Keys(keys::Args),
+    /// Sign a token, verify one, or look into one
+    #[command(subcommand)]
+    Token(token::Args),
     /// Go back from permissions to roles: back up, park the tables, check the application
     Rollback(rollback::Args),
     /// Bring back what a rollback parked, or a backup
@@ -116,6 +124,8 @@ impl Command {
             Self::Revoke(args) => revoke::run(args, context).await,
             Self::Audit(args) => audit::run(args, context).await,
             Self::Bundle(args) => bundle::run(args, context).await,
+            Self::Keys(args) => keys::run(args, context).await,
+            Self::Token(args) => token::run(args, context).await,
             Self::Rollback(args) => rollback::run(args, context).await,
             Self::Restore(args) => restore::run(args, context).await,
             Self::Demo(args) => demo::run(args, context).await,

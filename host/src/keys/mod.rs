@@ -21,5 +21,6 @@ pub use live::{LiveKeys, Reload};
 pub use material::{KeyMaterial, MaterialError};
 pub use operation::{Operation, Planned};
 pub use report::RotationReport;
+pub(crate) use settings::parse_span;
 pub use settings::{KeySettings, StoreKind};
 pub use store::{Applied, Applying, Store};

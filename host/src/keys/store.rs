@@ -49,6 +49,8 @@ pub struct Applied {
     pub report: Option<Result<(RotationReport, PathBuf), HostError>>,
     /// The end of the audit log's chain.
     pub audit_head: Option<Head>,
+    /// What a person should know of it.
+    pub notes: Vec<String>,
 }
 
 impl Store {

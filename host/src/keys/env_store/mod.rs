@@ -30,6 +30,7 @@ use crate::env_file::{self, EnvText, LockedEnvFile, Step};
 use crate::error::HostError;
 use crate::exit::Exit;
 use crate::migrate::step::WorkStep;
+use crate::report::printable;
 use crate::token::probe;
 
 pub use names::EnvNames;
@@ -82,13 +83,20 @@ impl EnvStore {
             watch("revocations");
             revocations.write(file.path())?;
         }
+        let notes = notes(&file, &keys, &planned, operation);
         let backup = file.backup(now, settings.keep_backups)?;
         let replaced = file.replace(new, |there| self.check(there, &revocations, settings, &planned, now));
         replaced.map_err(HostError::from)?;
         watch("report");
         let report = RotationReport::new(operation, &planned, &rules, now, who);
         let report = report.write(&settings.logs).map(|path| (report, path));
-        Ok(Applied { planned: Some(planned), backup: Some(backup), report: Some(report), audit_head: None })
+        Ok(Applied {
+            planned: Some(planned),
+            backup: Some(backup),
+            report: Some(report),
+            audit_head: None,
+            notes,
+        })
     }
 
     /// The backups of the file that hold the secret of this key, for whoever revokes it.
@@ -148,6 +156,36 @@ impl EnvStore {
     fn value(&self, text: &EnvText, name: &str) -> Result<Option<SecretString>, HostError> {
         text.value(name).map_err(|error| error.in_file(&self.path).into())
     }
+}
+
+/// What a person should know of a change that is about to be written.
+fn notes(file: &LockedEnvFile<'_>, keys: &KeySet, planned: &Planned, operation: &Operation) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(change) = file.mode_change() {
+        notes.push(format!(
+            "`{}` had mode {:04o} and has {:04o} now",
+            file.path().display(),
+            change.from,
+            change.to
+        ));
+    }
+    for mount in file.mounted_elsewhere() {
+        notes.push(format!(
+            "process {} sees the file as `{}` through a mount of it alone, and goes on seeing the old one: start it \
+             again (`docker compose up -d --force-recreate`), or mount the directory instead",
+            mount.process,
+            printable(&mount.path.to_string_lossy())
+        ));
+    }
+    if tidies(operation, planned) {
+        for refused in keys.refused() {
+            notes.push(format!(
+                "{} {}: it is dropped, and what it signed is refused",
+                refused.place, refused.why
+            ));
+        }
+    }
+    notes
 }
 
 /// Whether a change ends the use of a key, so that weak secrets beside it are not carried on.
