@@ -8,6 +8,7 @@ pub mod counting;
 pub mod crashing_server;
 pub mod database;
 pub mod dump;
+pub mod fleet;
 pub mod generate;
 pub mod oracle;
 pub mod oracle_reports;

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use policy_core::Timestamp;
-use policy_core::keys::Revocation;
+use policy_core::keys::{KeyHistory, Revocation};
 use policy_core::token::{KeyRing, TokenBuffer, TokenError, TokenRules, Verified};
 
 use super::key_set::KeySet;
@@ -85,6 +85,12 @@ impl LiveKeys {
     /// As [`issue`].
     pub fn issue(&self, token: &NewToken, now: Timestamp, life: Duration) -> Result<String, IssueError> {
         issue(&self.current().keys, token, now, life)
+    }
+
+    /// The names and times of the keys of this moment.
+    #[must_use]
+    pub fn history(&self) -> KeyHistory {
+        self.current().keys.history().clone()
     }
 
     /// Looks at the store once. A key that this process saw revoked stays revoked, whatever the store says later.

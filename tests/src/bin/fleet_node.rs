@@ -1,0 +1,5 @@
+//! A node of a fleet: see `pbac_tests::fleet`.
+
+fn main() {
+    pbac_tests::fleet::serve();
+}
