@@ -2,7 +2,7 @@
 //!
 //! `src/bin/fleet_node.rs` is one node. It loads the keys of the store that `pbac.toml` names, watches it, and answers one line
 //! for each line that it reads: `issue NOW LIFE` with a token, `verify NOW TOKEN` with `ok KID` or a reason, `keys` with what it
-//! holds. The time is the test's, in microseconds.
+//! holds, `panic` with a panic. The time is the test's, in microseconds.
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
@@ -113,6 +113,8 @@ fn answer(keys: &LiveKeys, line: &str, buffer: &mut TokenBuffer) -> String {
             keys.verify(token, now, buffer, |verified| format!("ok {}", verified.key.id))
                 .unwrap_or_else(|error| error.reason().to_owned())
         }
+        #[expect(clippy::panic, reason = "what a panic shows is what is asked for")]
+        "panic" => panic!("{keys:?} {:?}", keys.history()),
         _ => {
             let history = keys.history();
             let held = history.keys().iter().map(|key| format!("{}:{}", key.id, key.phase.name()));

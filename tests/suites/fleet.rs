@@ -63,11 +63,11 @@ struct Fleet {
 
 impl Fleet {
     fn start(settings: &Path, variables: &[(String, String)]) -> Self {
-        let config = Config::load(
-            &Global { config: Some(settings.to_owned()), ..Global::default() },
-            &|name| variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.into()),
-        )
-        .unwrap();
+        let config =
+            Config::load(&Global { config: Some(settings.to_owned()), ..Global::default() }, &|name| {
+                variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.into())
+            })
+            .unwrap();
         let world = Arc::new(World {
             now: AtomicI64::new(START),
             clock: RwLock::new(()),
@@ -87,7 +87,9 @@ impl Fleet {
             .enumerate()
             .map(|(number, node)| {
                 let (world, node) = (Arc::clone(&world), Arc::clone(node));
-                thread::spawn(move || if number < VERIFIERS { verify(&world, &node, number) } else { issue(&world, &node) })
+                thread::spawn(move || {
+                    if number < VERIFIERS { verify(&world, &node, number) } else { issue(&world, &node) }
+                })
             })
             .collect();
         Self { world, nodes, threads, config }
@@ -195,13 +197,16 @@ fn verify(world: &World, node: &Mutex<Node>, seed: usize) {
             let tokens = world.tokens.lock().unwrap();
             // The newest ones most often: those a node may not know the key of.
             let newest = random.bool();
-            let place = if newest { tokens.len().saturating_sub(1) } else { random.usize(0..tokens.len().max(1)) };
+            let place =
+                if newest { tokens.len().saturating_sub(1) } else { random.usize(0..tokens.len().max(1)) };
             tokens.get(place).cloned()
         }) else {
             continue;
         };
         // Before it is asked: what was dead by then may not be accepted.
-        let is_of = |list: &Mutex<Vec<String>>| token.kid.as_ref().is_some_and(|kid| list.lock().unwrap().contains(kid));
+        let is_of = |list: &Mutex<Vec<String>>| {
+            token.kid.as_ref().is_some_and(|kid| list.lock().unwrap().contains(kid))
+        };
         let dead = is_of(&world.dead);
         let dying_before = is_of(&world.dying);
         let now = world.now.load(Ordering::SeqCst);
@@ -288,14 +293,14 @@ async fn a_fleet_on_postgresql() {
         ("DATABASE_URL".to_owned(), database.url_text().to_owned()),
         ("PBAC_KEY_ENCRYPTION_KEY".to_owned(), URL_SAFE_NO_PAD.encode([0x5a; 32])),
     ];
-    let config = Config::load(
-        &Global { config: Some(settings.clone()), ..Global::default() },
-        &|name| variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.into()),
-    )
+    let config = Config::load(&Global { config: Some(settings.clone()), ..Global::default() }, &|name| {
+        variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.into())
+    })
     .unwrap();
     let operation = Operation::Rotate { force: false };
     let now = Timestamp::from_micros(START);
-    let applying = Applying { operation: &operation, settings: &config.keys, now, who: "the test", watch: &|_| {} };
+    let applying =
+        Applying { operation: &operation, settings: &config.keys, now, who: "the test", watch: &|_| {} };
     Store::open(&config).unwrap().apply(applying).await.unwrap();
     lives(&settings, &variables).await;
 }

@@ -20,7 +20,7 @@ pub use key_set::{KeySet, KeySetError, RefusedKey};
 pub use live::{LiveKeys, Reload};
 pub use material::{KeyMaterial, MaterialError};
 pub use operation::{Operation, Planned};
-pub use report::RotationReport;
+pub use report::{ReportedEvent, ReportedKey, RotationReport};
 pub(crate) use settings::parse_span;
 pub use settings::{KeySettings, StoreKind};
 pub use store::{Applied, Applying, Store};

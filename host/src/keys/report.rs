@@ -26,12 +26,38 @@ pub struct RotationReport {
     /// The key that signs now.
     pub new_kid: Option<KeyId>,
     /// What happened, in order.
-    pub events: Vec<KeyEvent>,
+    pub events: Vec<ReportedEvent>,
     /// Every key afterwards.
     pub keys: Vec<ReportedKey>,
     /// When the next rotation is due.
     #[serde(serialize_with = "serialize_time")]
     pub next_due: Option<Timestamp>,
+}
+
+/// One thing that happened to a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ReportedEvent {
+    /// `staged`, `promoted`, `retired`, `gone`, `pushed_out` or `revoked`.
+    pub event: &'static str,
+    /// The key.
+    pub kid: KeyId,
+    /// From then on it verifies nothing, or would have verified nothing.
+    #[serde(serialize_with = "serialize_time")]
+    pub not_after: Option<Timestamp>,
+}
+
+impl From<&KeyEvent> for ReportedEvent {
+    fn from(event: &KeyEvent) -> Self {
+        let (event, id, not_after) = match event {
+            KeyEvent::Staged { id } => ("staged", id, None),
+            KeyEvent::Promoted { id } => ("promoted", id, None),
+            KeyEvent::Retired { id, not_after } => ("retired", id, Some(*not_after)),
+            KeyEvent::Gone { id } => ("gone", id, None),
+            KeyEvent::PushedOut { id, not_after } => ("pushed_out", id, *not_after),
+            KeyEvent::Revoked { id } => ("revoked", id, None),
+        };
+        Self { event, kid: id.clone(), not_after }
+    }
 }
 
 /// A key, as a report names it.
@@ -75,7 +101,7 @@ impl RotationReport {
             by: by.to_owned(),
             old_kid: active(&planned.before),
             new_kid: active(&planned.after),
-            events: planned.change.events().to_vec(),
+            events: planned.change.events().iter().map(ReportedEvent::from).collect(),
             keys: keys.collect(),
             next_due: planned.after.history().next_due(rules),
         }

@@ -3,23 +3,23 @@
 use std::path::PathBuf;
 
 use policy_core::Timestamp;
-use policy_core::keys::{KeyEvent, KeyId, RotationRules};
+use policy_core::keys::{KeyId, RotationRules};
 use serde::Serialize;
 
 use crate::context::Context;
 use crate::error::HostError;
 use crate::exit::Exit;
-use crate::keys::{Applied, Applying, Operation, Planned, RotationReport, Store, StoreKind};
+use crate::keys::{Applied, Applying, Operation, Planned, ReportedEvent, RotationReport, Store, StoreKind};
 use crate::postgres::audit::Head;
 use crate::report::time::{serialize_time, show_time};
 use crate::report::{Report, style};
 
 /// What every change takes.
 #[derive(Debug, clap::Args)]
-pub struct Plain {
+pub(super) struct Plain {
     /// Show what would be done, and change nothing
     #[arg(long)]
-    pub dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
 /// What was done, or would be.
@@ -33,7 +33,7 @@ pub(super) struct Changed {
     rotated: bool,
     old_kid: Option<KeyId>,
     new_kid: Option<KeyId>,
-    events: Vec<KeyEvent>,
+    events: Vec<ReportedEvent>,
     #[serde(serialize_with = "serialize_time")]
     next_due: Option<Timestamp>,
     /// When the staged key may be promoted.
@@ -72,22 +72,15 @@ impl Report for Changed {
 }
 
 /// One event, for people.
-fn told(event: &KeyEvent) -> String {
-    match event {
-        KeyEvent::Staged { id } => {
-            format!("{} `{id}`: verifies, and signs once it is promoted", style::good("staged"))
-        }
-        KeyEvent::Promoted { id } => format!("{} `{id}`: signs from now on", style::good("promoted")),
-        KeyEvent::Retired { id, not_after } => {
-            format!("{} `{id}`: verifies until {}", style::good("retired"), show_time(*not_after))
-        }
-        KeyEvent::Gone { id } => format!("{} `{id}`: its time was over", style::good("gone")),
-        KeyEvent::PushedOut { id, not_after } => format!(
-            "{} `{id}`: it would have verified until {}",
-            style::bad("dropped"),
-            not_after.map_or_else(|| "a time that is not known".to_owned(), show_time)
-        ),
-        KeyEvent::Revoked { id } => format!("{} `{id}`: verifies nothing any more", style::bad("revoked")),
+fn told(ReportedEvent { event, kid, not_after }: &ReportedEvent) -> String {
+    let end = not_after.map_or_else(|| "a time that is not known".to_owned(), show_time);
+    match *event {
+        "staged" => format!("{} `{kid}`: verifies, and signs once it is promoted", style::good("staged")),
+        "promoted" => format!("{} `{kid}`: signs from now on", style::good("promoted")),
+        "retired" => format!("{} `{kid}`: verifies until {end}", style::good("retired")),
+        "pushed_out" => format!("{} `{kid}`: it would have verified until {end}", style::bad("dropped")),
+        "revoked" => format!("{} `{kid}`: verifies nothing any more", style::bad("revoked")),
+        _ => format!("{} `{kid}`: its time was over", style::good("gone")),
     }
 }
 
@@ -153,8 +146,9 @@ impl Changed {
         next_due: Option<Timestamp>,
         applied: Applied,
     ) -> Self {
-        let events = planned.map(|planned| planned.change.events().to_vec()).unwrap_or_default();
-        let has = |wanted: fn(&KeyEvent) -> bool| events.iter().any(wanted);
+        let events = planned.map(|planned| planned.change.events()).unwrap_or_default();
+        let events: Vec<ReportedEvent> = events.iter().map(ReportedEvent::from).collect();
+        let has = |what: &str| events.iter().any(|event| event.event == what);
         let active = |keys: Option<&crate::keys::KeySet>| {
             keys.and_then(|keys| keys.history().active()).map(|key| key.id.clone())
         };
@@ -164,8 +158,8 @@ impl Changed {
         Self {
             action: operation.name(),
             dry_run,
-            staged: has(|event| matches!(event, KeyEvent::Staged { .. })),
-            promoted: has(|event| matches!(event, KeyEvent::Promoted { .. })),
+            staged: has("staged"),
+            promoted: has("promoted"),
             rotated: old_kid != new_kid,
             old_kid,
             new_kid,

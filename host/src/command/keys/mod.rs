@@ -1,14 +1,14 @@
 //! `pbac keys`: the signing keys, and what is done to them.
 
 mod change;
-mod export;
-mod list;
-mod promote;
-mod revoke;
-mod rotate;
-mod stage;
-mod status;
-mod verify;
+pub mod export;
+pub mod list;
+pub mod promote;
+pub mod revoke;
+pub mod rotate;
+pub mod stage;
+pub mod status;
+pub mod verify;
 
 use crate::context::Context;
 use crate::error::HostError;

@@ -1,8 +1,8 @@
 //! `pbac token`: one token at a time.
 
-mod inspect;
-mod issue;
-mod verify;
+pub mod inspect;
+pub mod issue;
+pub mod verify;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};

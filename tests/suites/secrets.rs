@@ -1,0 +1,275 @@
+//! Nothing of a key is ever printed: not in an output, a log, a report, a panic, a `Debug` or `--json`, not even its first six
+//! characters.
+//!
+//! Every command that touches keys runs here as a process of its own, to success and to failure, on keys that the test
+//! knows. Only the files that are there to hold keys may hold them.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap or a panic is a failed test")]
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use pbac_tests::binary::pbac;
+use pbac_tests::database::TestDatabase;
+use sqlx::AssertSqlSafe;
+
+/// How much of a secret is looked for.
+const FRAGMENT: usize = 6;
+
+const ACTIVE: &str = "Xq7vT2mRz9Lw4KcB8nYp1HsJ6dFgA3eUoIiQ-_WtZxV";
+const RETIRED: &str = "Jk5Nw8PzQe3Xr7Vt1Ym9Lb4Hc6Gd2SaFuIoTi_-RqBn";
+const OLDEST: &str = "Zt1Rb6Wy3Mq9Xc5Kn8Vp2Lj7Hf4Ds_GaEuOi-TrQwYz";
+/// Too short to be a key, and a secret all the same.
+const WEAK: &str = "Hv3Qz!weak";
+const KEY_ENCRYPTION_KEY: [u8; 32] = *b"Uc8Lw2Rk5Tz7Xn1Vb4Mj9Ph3Gd6Fs0Aq";
+
+/// Where commands run, and all that they said.
+struct Place {
+    directory: tempfile::TempDir,
+    variables: Vec<(&'static str, String)>,
+    said: Vec<(String, Vec<u8>)>,
+}
+
+impl Place {
+    fn new(settings: &str, variables: Vec<(&'static str, String)>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("pbac.toml"), settings).unwrap();
+        Self { directory, variables, said: Vec::new() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Runs a command for people and for programs; returns what the second one printed.
+    fn run(&mut self, arguments: &[&str], input: &str) -> String {
+        let mut last = String::new();
+        for json in [false, true] {
+            let mut command = Command::new(pbac());
+            command.args(arguments).current_dir(self.directory.path());
+            if json {
+                command.arg("--json");
+            }
+            command
+                .env("RUST_BACKTRACE", "full")
+                .envs(self.variables.iter().map(|(name, value)| (name, value)));
+            let output = feed(&mut command, input);
+            last = String::from_utf8(output.stdout.clone()).unwrap();
+            let what = format!("pbac {} (json: {json})", arguments.join(" "));
+            self.said.push((what.clone(), output.stdout));
+            self.said.push((what, output.stderr));
+        }
+        last
+    }
+
+    /// Looks through everything that was said, and through every file but those that are there to hold keys.
+    fn scan(&self, secrets: &[String]) {
+        let mut texts = self.said.clone();
+        for path in files(self.directory.path()) {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if !name.starts_with(".env") && name != "keys.jwks" {
+                texts.push((name, std::fs::read(&path).unwrap()));
+            }
+        }
+        let bytes: usize = texts.iter().map(|(_, text)| text.len()).sum();
+        assert!(bytes > 2_000, "there is something to look through");
+        for secret in secrets {
+            for form in forms(secret.as_bytes()) {
+                for (what, text) in &texts {
+                    assert!(!contains(text, &form), "{what}: shows a secret ({} bytes of it)", form.len());
+                }
+            }
+        }
+    }
+}
+
+fn feed(command: &mut Command, input: &str) -> std::process::Output {
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Who does not read it has ended.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+/// The beginning of a secret as it is, and in the forms in which bytes are printed.
+fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
+    let start = &secret[..FRAGMENT];
+    let hexadecimal: String = start.iter().map(|byte| format!("{byte:02x}")).collect();
+    let decimal = start.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    vec![
+        start.to_vec(),
+        hexadecimal.to_uppercase().into_bytes(),
+        hexadecimal.into_bytes(),
+        decimal.into_bytes(),
+        // All but the last character, which depends on what follows.
+        URL_SAFE_NO_PAD.encode(start).into_bytes(),
+        STANDARD.encode(start).into_bytes(),
+    ]
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+/// The secrets that a `.env` file holds now.
+fn held(path: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(path).unwrap();
+    let values = text.lines().filter_map(|line| {
+        let (name, value) = line.split_once('=')?;
+        ["SECRET_KEY", "SECRET_KEYS_HISTORY"].contains(&name).then(|| value.trim_matches('"').to_owned())
+    });
+    let all: Vec<String> = values.collect();
+    all.iter().flat_map(|value| value.split(',')).filter(|part| part.len() >= 32).map(str::to_owned).collect()
+}
+
+fn kid(list: &str, state: &str) -> String {
+    let list: serde_json::Value = serde_json::from_str(list).unwrap();
+    let keys = list["keys"].as_array().unwrap();
+    keys.iter().find(|key| key["state"] == state).unwrap()["kid"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_search_finds_what_it_looks_for() {
+    for form in forms(ACTIVE.as_bytes()) {
+        let mut text = b"x ".to_vec();
+        text.extend(&form);
+        assert!(contains(&text, &form));
+    }
+    assert!(contains(format!("{:?}", ACTIVE.as_bytes()).as_bytes(), &forms(ACTIVE.as_bytes())[3]));
+}
+
+#[test]
+fn nothing_of_a_key_in_a_file_is_shown() {
+    let settings = "[keys]\nstaging = '0s'\nlogs = 'logs'\n";
+    let mut place = Place::new(settings, Vec::new());
+    let env = place.path(".env");
+    std::fs::write(&env, format!("SECRET_KEY={ACTIVE}\nSECRET_KEYS_HISTORY={RETIRED},{WEAK},{OLDEST}\n"))
+        .unwrap();
+    let mut secrets = vec![ACTIVE.to_owned(), RETIRED.to_owned(), OLDEST.to_owned(), WEAK.to_owned()];
+    let mut token = place.run(&["token", "issue", "--user", "42"], "");
+    token = serde_json::from_str::<serde_json::Value>(&token).unwrap()["token"].as_str().unwrap().to_owned();
+    for arguments in [
+        &["keys", "status"][..],
+        &["keys", "list"],
+        &["keys", "verify"],
+        &["keys", "rotate", "--if-due", "--dry-run"],
+        &["keys", "rotate"],
+        &["keys", "rotate", "--force"],
+        &["keys", "stage"],
+        &["keys", "stage"],
+        &["keys", "promote", "--dry-run"],
+        &["keys", "promote"],
+        &["keys", "promote", "--force"],
+        &["keys", "export", "--jwks", "keys.jwks"],
+        &["keys", "export", "--jwks", "keys.jwks", "--public"],
+        &["keys", "export", "--jwks", "no/such/directory/keys.jwks"],
+        &["keys", "revoke", "no-such-key", "--yes"],
+        &["token", "verify"],
+        &["token", "inspect"],
+        &["keys", "status"],
+    ] {
+        place.run(arguments, &token);
+        secrets.extend(held(&env));
+    }
+    let list = place.run(&["keys", "list"], "");
+    let (active, retired) = (kid(&list, "active"), kid(&list, "retired"));
+    place.run(&["keys", "revoke", &retired, "--yes", "--tokens", "-"], &token);
+    place.run(&["keys", "revoke", &active, "--yes", "--purge-backups"], "");
+    secrets.extend(held(&env));
+    // What cannot be read is not quoted.
+    for text in [
+        format!("SECRET_KEY={ACTIVE}\nSECRET_KEY={RETIRED}\n"),
+        format!("SECRET_KEY=\"{ACTIVE}\n"),
+        format!("SECRET_KEY={ACTIVE} {RETIRED}\n"),
+        format!("SECRET_KEY=${{{ACTIVE}}}\n"),
+        format!("SECRET_KEY={ACTIVE}\nKEY_ROTATION_DAYS={RETIRED}\nKEY_LAST_ROTATED={OLDEST}\n"),
+        format!("SECRET_KEY={ACTIVE}\nPBAC_KEYS={RETIRED}\n"),
+        format!("SECRET_KEY={WEAK}\nSECRET_KEYS_HISTORY=,,\n"),
+        format!("{ACTIVE}\n"),
+    ] {
+        std::fs::write(&env, text).unwrap();
+        for arguments in [
+            &["keys", "status"][..],
+            &["keys", "rotate"],
+            &["keys", "rotate", "--force"],
+            &["token", "issue", "--user", "1"],
+        ] {
+            place.run(arguments, "");
+        }
+    }
+    secrets.sort();
+    secrets.dedup();
+    assert!(secrets.len() > 6, "rotations made keys");
+    place.scan(&secrets);
+}
+
+#[test]
+fn a_panic_shows_nothing() {
+    let mut place = Place::new("[keys]\n", Vec::new());
+    std::fs::write(
+        place.path(".env"),
+        format!("SECRET_KEY={ACTIVE}\nSECRET_KEYS_HISTORY={RETIRED},{WEAK}\n"),
+    )
+    .unwrap();
+    let mut node = Command::new(env!("CARGO_BIN_EXE_fleet_node"));
+    let output = feed(node.arg(place.path("pbac.toml")).env("RUST_BACKTRACE", "full"), "panic\n");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("KeyMaterial(HS256, hidden)") && text.contains("panicked"), "{text}");
+    place.said.push(("a panic".to_owned(), output.stderr));
+    place.scan(&[ACTIVE.to_owned(), RETIRED.to_owned(), WEAK.to_owned()]);
+}
+
+#[tokio::test]
+async fn nothing_of_a_key_in_the_database_is_shown() {
+    let database = TestDatabase::create().await;
+    let sealing = URL_SAFE_NO_PAD.encode(KEY_ENCRYPTION_KEY);
+    let mut place = Place::new(
+        "[keys]\nstore = 'postgres'\nstaging = '0s'\nlogs = 'logs'\n",
+        vec![("DATABASE_URL", database.url_text().to_owned()), ("PBAC_KEY_ENCRYPTION_KEY", sealing.clone())],
+    );
+    let mut secrets = vec![sealing, String::from_utf8(KEY_ENCRYPTION_KEY.to_vec()).unwrap()];
+    for arguments in [
+        &["keys", "status"][..],
+        &["keys", "rotate"],
+        &["keys", "stage"],
+        &["keys", "promote"],
+        &["keys", "rotate", "--force"],
+        &["keys", "list"],
+        &["keys", "verify"],
+        &["keys", "export", "--jwks", "keys.jwks"],
+        &["audit", "list"],
+        &["audit", "verify"],
+    ] {
+        place.run(arguments, "");
+        // The only place where the secrets can be seen.
+        if let Ok(text) = std::fs::read_to_string(place.path("keys.jwks")) {
+            let set: serde_json::Value = serde_json::from_str(&text).unwrap();
+            for key in set["keys"].as_array().unwrap() {
+                let secret = URL_SAFE_NO_PAD.decode(key["k"].as_str().unwrap()).unwrap();
+                secrets.push(String::from_utf8(secret).unwrap());
+            }
+        }
+    }
+    assert!(secrets.len() > 4, "rotations made keys");
+    // Everything that the database holds, as text.
+    let mut connection = database.connect().await;
+    for table in ["signing_keys", "revoked_keys", "audit_log"] {
+        let sql = format!("SELECT t::text FROM pbac.{table} t");
+        let rows: Vec<String> =
+            sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap();
+        place.said.push((table.to_owned(), rows.join("\n").into_bytes()));
+    }
+    place.variables[1].1 = URL_SAFE_NO_PAD.encode([7; 32]);
+    for arguments in [&["keys", "status"][..], &["keys", "rotate"]] {
+        let said = place.run(arguments, "");
+        assert!(said.is_empty(), "another key opens nothing");
+    }
+    place.scan(&secrets);
+}
