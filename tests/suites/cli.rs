@@ -7,10 +7,13 @@ use std::process::{Command, Stdio};
 use pbac_tests::binary;
 
 /// Variables that would change an answer.
-const VARIABLES: [&str; 9] = [
+const VARIABLES: [&str; 12] = [
     "DATABASE_URL",
     "PBAC_DATABASE_URL",
     "PBAC_CONFIG",
+    "PBAC_ENV_FILE",
+    "PBAC_KEYS_STORE",
+    "PBAC_KEY_ENCRYPTION_KEY",
     "PBAC_ENDPOINTS",
     "PBAC_LOCK_TIMEOUT_MS",
     "PBAC_POLICY",

@@ -53,7 +53,8 @@ impl Report for Status {
         let due = match (self.next_due, self.due) {
             (Some(due), true) => style::caution(&format!("since {}", show_time(due))),
             (Some(due), false) => format!("{} ({})", show_time(due), away(self.now, due)),
-            (None, _) => style::caution("now: nothing says since when the active key signs"),
+            (None, _) if self.signs => style::caution("now: nothing says since when the active key signs"),
+            (None, _) => style::caution("now"),
         };
         text.push_str(&format!("next rotation due: {due}\n"));
         for finding in &self.findings {
