@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The folder of `tests/cases` that holds policy files for the host's parser, in a form of their own.
-const POLICY_FILES: &str = "policy_files";
+/// The folders of `tests/cases` that are about files of the host, in forms of their own.
+const OTHER_FORMS: [&str; 2] = ["policy_files", "env_files"];
 
 /// One file of cases. A table that a file does not have is empty.
 #[derive(Debug, Default, Deserialize)]
@@ -279,8 +279,10 @@ pub fn load_all() -> Vec<CaseFile> {
 fn find(folder: &Path, paths: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
         let path = entry.expect("an entry of a folder").path();
-        if path.is_dir() && !path.ends_with(POLICY_FILES) {
-            find(&path, paths);
+        if path.is_dir() {
+            if !OTHER_FORMS.iter().any(|folder| path.ends_with(folder)) {
+                find(&path, paths);
+            }
         } else if path.extension().is_some_and(|extension| extension == "toml") {
             paths.push(path);
         }

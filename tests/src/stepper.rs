@@ -26,6 +26,7 @@ use pbac::migrate::undo_session::UndoSettings;
 use pbac::policy_file;
 use pbac::postgres::{DatabaseUrl, Identifier, RetryPolicy};
 use policy_core::Timestamp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -120,7 +121,7 @@ impl Stepper {
     ///
     /// When it cannot be started.
     #[must_use]
-    pub fn start(program: &Path, job: &Job) -> Self {
+    pub fn start(program: &Path, job: &impl Serialize) -> Self {
         let mut child = Command::new(program)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -156,6 +157,17 @@ impl Stepper {
             let input = self.input.as_mut().expect("it is still led");
             writeln!(input).expect("it waits to be told");
         }
+    }
+
+    /// Lets it go on from where it waits, until the step begins; it waits there.
+    ///
+    /// # Panics
+    ///
+    /// When it ends before.
+    pub fn go_on_to(&mut self, step: &str) {
+        let input = self.input.as_mut().expect("it is still led");
+        writeln!(input).expect("it waits to be told");
+        self.go_to(step);
     }
 
     /// Kills it as SIGKILL does.
@@ -196,19 +208,29 @@ impl Drop for Stepper {
 /// The process itself.
 #[must_use]
 pub fn serve() -> Exit {
+    let job: Job = take_job();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.expect("there are threads");
+    // As `pbac` does it.
+    let result = runtime.block_on(unless_interrupted(work(&job)));
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    answer(&result)
+}
+
+/// What a led process begins with.
+pub(crate) fn take_job<T: DeserializeOwned>() -> T {
     thread::spawn(|| {
         thread::sleep(LIFE);
         std::process::exit(99);
     });
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).expect("the job can be read");
-    let job: Job = serde_json::from_str(&line).expect("the job is JSON");
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.expect("there are threads");
-    // As `pbac` does it.
-    let result = runtime.block_on(unless_interrupted(work(&job)));
-    runtime.shutdown_timeout(Duration::from_secs(5));
-    let (text, exit) = match &result {
+    serde_json::from_str(&line).expect("the job is JSON")
+}
+
+/// What it ends with.
+pub(crate) fn answer(result: &Result<Value, HostError>) -> Exit {
+    let (text, exit) = match result {
         Ok(report) => (report.to_string(), Exit::Done),
         Err(error) => (serde_json::to_string(error).expect("an error is JSON"), error.exit()),
     };
@@ -258,7 +280,8 @@ async fn work(job: &Job) -> Result<Value, HostError> {
     Ok(report.expect("a report is JSON"))
 }
 
-fn begun(step: impl WorkStep, pauses: bool) {
+/// What it says when a step begins.
+pub(crate) fn begun(step: impl WorkStep, pauses: bool) {
     println!("step {}", step.name());
     if pauses {
         let mut line = String::new();

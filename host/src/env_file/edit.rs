@@ -77,17 +77,19 @@ fn addition<'a>(
     Ok(Edit { at: at..at, pieces })
 }
 
-/// Makes sure that a line after the last one is a line of its own.
+/// Makes sure that a line after the last one is a line of its own, and leaves that one as it is.
 fn check_end(text: &[u8], last: &Entry) -> Result<(), EnvTextError> {
     let bytes = text.get(last.span.clone()).unwrap_or_default();
     let line = bytes.trim_ascii_end();
+    // A newline behind a CR would make one end of a line of both.
+    let half_ended = bytes.ends_with(b"\r");
     let open = match last.assignment.as_ref().map(|assignment| assignment.form) {
         Some(Form::Single(closing) | Form::Double(closing)) => closing != Closing::Clean,
         // A comment ends with its line.
         Some(Form::Bare { comment, .. }) => line.ends_with(b"\\") && !comment,
         None => line.ends_with(b"\\") && !line.trim_ascii_start().starts_with(b"#"),
     };
-    if open { Err(EnvTextError::NoPlace { line: last.line }) } else { Ok(()) }
+    if open || half_ended { Err(EnvTextError::NoPlace { line: last.line }) } else { Ok(()) }
 }
 
 /// How the line ends where something is added; where it does not end, how the others do.
@@ -125,4 +127,58 @@ fn apply(text: &[u8], edits: &[Edit<'_>]) -> Zeroizing<Vec<u8>> {
     }
     bytes.extend_from_slice(text.get(done..).unwrap_or_default());
     bytes
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::super::text::{EnvText, MAX_BYTES};
+    use super::*;
+
+    fn edited(text: &str, values: &[(&str, &str)], anchor: Option<&str>) -> Result<String, EnvTextError> {
+        let text = EnvText::parse(text.as_bytes())?.with_values(values, anchor)?;
+        Ok(String::from_utf8(text.bytes().to_vec()).unwrap())
+    }
+
+    #[test]
+    fn an_empty_value_stays_apart_from_its_comment() {
+        for (old, new) in
+            [("A=1 # x", "A=\"\" # x"), ("A=1", "A="), ("A='1' # x", "A='' # x"), ("A=1  \n", "A=  \n")]
+        {
+            assert_eq!(edited(old, &[("A", "")], None).as_deref(), Ok(new));
+        }
+    }
+
+    #[test]
+    fn what_is_added_comes_in_its_order_after_the_anchor() {
+        let values = [("X", "1"), ("B", "2"), ("Y", "3")];
+        let text = "A=0\nB=0\nC=0\n";
+        assert_eq!(edited(text, &values, Some("A")).unwrap(), "A=0\nX=1\nY=3\nB=2\nC=0\n");
+        assert_eq!(edited(text, &values, Some("Z")).unwrap(), "A=0\nB=2\nC=0\nX=1\nY=3\n");
+        assert_eq!(edited("B=", &values, Some("B")).unwrap(), "B=2\nX=1\nY=3");
+        assert_eq!(edited(text, &[], Some("A")).unwrap(), text);
+    }
+
+    #[test]
+    fn what_loaders_could_read_apart_is_not_written() {
+        for value in ["a b", "a#", "$a", "a'", "a\"", "a\\", "a\n", "é", "a;", "~", "a\t", "`", "{}", "a*"] {
+            let error = edited("A=1", &[("A", value)], None).unwrap_err();
+            assert_eq!(error, EnvTextError::NewValue { name: "A".to_owned() });
+            assert!(!error.to_string().contains(&format!("`{value}`")));
+        }
+        for name in ["", "1A", "A-B", "A=", "Ä", "A B"] {
+            assert_eq!(edited("", &[(name, "1")], None), Err(EnvTextError::Name { name: name.to_owned() }));
+        }
+        let twice = edited("A=1", &[("A", "1"), ("B", "2"), ("A", "1")], None);
+        assert_eq!(twice, Err(EnvTextError::ChangedTwice { name: "A".to_owned() }));
+        let long = "x".repeat(MAX_BYTES);
+        assert_eq!(edited("A=1", &[("A", &long)], None), Err(EnvTextError::TooLong));
+    }
+
+    #[test]
+    fn an_anchor_that_cannot_be_read_stops_only_what_needs_it() {
+        let text = "A=1\nA=2\nB=0\n";
+        assert_eq!(edited(text, &[("B", "1")], Some("A")).unwrap(), "A=1\nA=2\nB=1\n");
+        assert!(matches!(edited(text, &[("C", "1")], Some("A")), Err(EnvTextError::Duplicate { .. })));
+    }
 }

@@ -67,8 +67,8 @@ pub enum EnvTextError {
         /// The variable.
         name: String,
     },
-    /// The last line would swallow a line that is added.
-    #[error("no variable can be added after line {line}, which goes on in the next")]
+    /// The last line would swallow a line that is added, or be another one with it.
+    #[error("no variable can be added after line {line}, whose end is not clear")]
     NoPlace {
         /// The last line.
         line: usize,
@@ -140,7 +140,7 @@ impl EnvTextError {
             Self::Unclear { why, .. } => why.advice(),
             Self::NewValue { .. } => "give it in base64url or another form without such characters",
             Self::ChangedTwice { .. } => "give each variable one name of its own",
-            Self::NoPlace { .. } => "end that line, or add an empty one",
+            Self::NoPlace { .. } => "add an empty line at the end of the file",
         }
     }
 
