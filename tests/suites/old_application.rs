@@ -25,12 +25,7 @@ struct Site {
 impl Site {
     /// None where there is no Python with the libraries, which is said.
     fn new(env: &str) -> Option<Self> {
-        let Some(python) = std::env::var_os("PBAC_PYTHON").map(PathBuf::from) else {
-            println!(
-                "skipped: PBAC_PYTHON names no Python that has python-jose and PyJWT (scripts/setup makes one)"
-            );
-            return None;
-        };
+        let python = pbac_tests::python::python()?;
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join(".env"), env).unwrap();
         let settings = directory.path().join("pbac.toml");

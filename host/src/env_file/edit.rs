@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use zeroize::Zeroizing;
 
-use super::entry::{Closing, Entry, Form};
+use super::entry::{Closing, Entry, Form, entries};
 use super::lookup::{Found, check_name, find};
 use super::text_error::EnvTextError;
 
@@ -27,12 +27,22 @@ pub(super) fn with_values(
             None => added.push((name, value)),
         }
     }
+    let quoted = values.iter().filter(|(_, value)| !is_plain(value));
     if !added.is_empty() {
         let anchor = anchor.map(|name| find(text, entries, name)).transpose()?.flatten();
         edits.push(addition(text, entries, anchor, &added)?);
     }
     edits.sort_by_key(|edit| edit.at.start);
-    Ok(apply(text, &edits))
+    let new = apply(text, &edits);
+    // What needs quotes is believed only when it is read again.
+    let entries = self::entries(&new);
+    for (name, value) in quoted {
+        let read = find(&new, &entries, name).ok().flatten();
+        if read.map(|found| found.value) != Some(*value) {
+            return Err(EnvTextError::NewValue { name: (*name).to_owned() });
+        }
+    }
+    Ok(new)
 }
 
 /// Some bytes, and what stands there instead.
@@ -42,9 +52,16 @@ struct Edit<'a> {
 }
 
 fn change<'a>(found: &Found<'_>, value: &'a str) -> Edit<'a> {
-    let commented = matches!(found.assignment.form, Form::Bare { comment: true, .. });
-    let value = if value.is_empty() && commented { "\"\"" } else { value };
-    Edit { at: found.assignment.value.clone(), pieces: vec![value] }
+    let at = found.assignment.value.clone();
+    match found.assignment.form {
+        Form::Bare { comment: true, .. } if value.is_empty() => Edit { at, pieces: vec!["\"\""] },
+        Form::Bare { .. } if !is_plain(value) => Edit { at, pieces: vec!["'", value, "'"] },
+        // Its quotes go along: in them a value is not literal.
+        Form::Double(_) if !is_plain(value) => {
+            Edit { at: at.start.saturating_sub(1)..at.end.saturating_add(1), pieces: vec!["'", value, "'"] }
+        }
+        _ => Edit { at, pieces: vec![value] },
+    }
 }
 
 /// The lines of the variables that are not there yet.
@@ -65,7 +82,8 @@ fn addition<'a>(
     let export = if anchor.is_some_and(|found| found.assignment.exported) { "export " } else { "" };
     let mut pieces = Vec::new();
     for (name, value) in added {
-        let line = [export, name, "=", value];
+        let quote = if is_plain(value) { "" } else { "'" };
+        let line = [export, name, "=", quote, value, quote];
         if ended {
             pieces.extend(line);
             pieces.push(newline);
@@ -109,8 +127,14 @@ fn newline_of(text: &[u8], entry: &Entry) -> Option<&'static str> {
 /// What [`super::EnvText::with_values`] promises to be read alike everywhere.
 fn check_value(name: &str, value: &str) -> Result<(), EnvTextError> {
     check_name(name)?;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.,:+=/-".contains(&byte);
-    if value.bytes().all(plain) { Ok(()) } else { Err(EnvTextError::NewValue { name: name.to_owned() }) }
+    // In single quotes all else is literal, but for what ends them or takes their meaning away.
+    let literal = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b'\'' && byte != b'\\';
+    if value.bytes().all(literal) { Ok(()) } else { Err(EnvTextError::NewValue { name: name.to_owned() }) }
+}
+
+/// Whether a value needs no quotes.
+fn is_plain(value: &str) -> bool {
+    value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.,:+=/-".contains(&byte))
 }
 
 /// Copies into a buffer that is large enough from the beginning: one that grows leaves secrets behind.
@@ -161,7 +185,7 @@ mod tests {
 
     #[test]
     fn what_loaders_could_read_apart_is_not_written() {
-        for value in ["a b", "a#", "$a", "a'", "a\"", "a\\", "a\n", "é", "a;", "~", "a\t", "`", "{}", "a*"] {
+        for value in ["a'", "a\\", "a\n", "é", "a\t", "${a}"] {
             let error = edited("A=1", &[("A", value)], None).unwrap_err();
             assert_eq!(error, EnvTextError::NewValue { name: "A".to_owned() });
             assert!(!error.to_string().contains(&format!("`{value}`")));
@@ -173,6 +197,19 @@ mod tests {
         assert_eq!(twice, Err(EnvTextError::ChangedTwice { name: "A".to_owned() }));
         let long = "x".repeat(MAX_BYTES);
         assert_eq!(edited("A=1", &[("A", &long)], None), Err(EnvTextError::TooLong));
+    }
+
+    #[test]
+    fn what_needs_quotes_gets_single_ones() {
+        for value in ["a b", "a#", "$a", "a\"", "a;", "~", "`", "{}", "a*", "p@$$w0rd!%^&()#"] {
+            let quoted = format!("'{value}'");
+            for old in ["A=1 # x", "A='1' # x", "A=\"1\" # x", "export A=1 # x"] {
+                let new = edited(old, &[("A", value)], None).unwrap();
+                let start = if old.starts_with("export") { "export A=" } else { "A=" };
+                assert_eq!(new, format!("{start}{quoted} # x"));
+            }
+            assert_eq!(edited("", &[("A", value)], None).unwrap(), format!("A={quoted}\n"));
+        }
     }
 
     #[test]

@@ -72,13 +72,13 @@ impl EnvText {
     /// `export`, comments, line ends and a missing last newline stay. What is not there yet is added in the lines after
     /// that of the variable `anchor`, with `export` where that one has it, or at the end where there is no such variable.
     ///
-    /// An empty value with a comment behind it gets quotes.
+    /// An empty value with a comment behind it gets quotes, and so does one with characters other than
+    /// `A-Z a-z 0-9 _ . , : + = / -`: single ones, in which every loader reads it alike.
     ///
     /// # Errors
     ///
-    /// When a variable is there that [`EnvText::value`] would refuse; when a value has characters other than
-    /// `A-Z a-z 0-9 _ . , : + = / -`, which alone every loader reads alike, with and without quotes; when a name comes
-    /// twice or is none; when the last line would swallow what is added; when it gets longer than [`MAX_BYTES`].
+    /// When a variable is there that [`EnvText::value`] would refuse; when loaders would read a value differently even in
+    /// single quotes; when a name comes twice or is none; when the last line would swallow what is added; when it gets longer than [`MAX_BYTES`].
     pub fn with_values(&self, values: &[(&str, &str)], anchor: Option<&str>) -> Result<Self, EnvTextError> {
         Self::new(edit::with_values(&self.bytes, &self.entries, values, anchor)?)
     }

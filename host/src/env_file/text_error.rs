@@ -55,8 +55,8 @@ pub enum EnvTextError {
         /// What it is about it.
         why: Unclear,
     },
-    /// A new value with a character that loaders treat differently.
-    #[error("the new value of `{name}` has a character other than A-Z a-z 0-9 _ . , : + = / -")]
+    /// A new value that loaders would read differently, however it is quoted.
+    #[error("the new value of `{name}` has a character that loaders read differently, even in single quotes")]
     NewValue {
         /// The variable.
         name: String,
