@@ -242,7 +242,8 @@ mod connecting {
         let (kind, message) = refusal(&format!("postgres://u@127.0.0.1:{port}/d?connect_timeout=1")).await;
         assert!(matches!(kind, ConnectErrorKind::Timeout { .. }), "{kind:?}");
         assert!(message.contains("no answer within 1 s"), "{message}");
-        assert!(began.elapsed() < Duration::from_secs(4));
+        // The other end keeps silent for ever; a busy machine may take its time.
+        assert!(began.elapsed() < Duration::from_secs(30));
     }
 
     #[tokio::test]
@@ -302,7 +303,7 @@ mod locks {
 
         let began = Instant::now();
         let busy = SchemaLock::acquire(database.url(), &name, Duration::from_millis(300)).await.unwrap_err();
-        assert!(began.elapsed() >= Duration::from_millis(300) && began.elapsed() < Duration::from_secs(5));
+        assert!(began.elapsed() >= Duration::from_millis(300) && began.elapsed() < Duration::from_secs(30));
         let message = busy.to_string();
         let LockError::Busy { holder: Some(holder), .. } = busy else { panic!("{busy:?}") };
         let mut connection = database.connect().await;
@@ -423,7 +424,7 @@ mod transactions {
         let database = TestDatabase::create().await;
         let mut connection = database.connect().await;
         let limits = SessionLimits {
-            statement_timeout: Some(Duration::from_millis(150)),
+            statement_timeout: Some(Duration::from_secs(1)),
             lock_timeout: Some(Duration::from_secs(2)),
         };
         let shown = within(&mut connection, Kind::Work, limits, async |connection| {
@@ -434,9 +435,9 @@ mod transactions {
             assert_eq!(prepared, 2);
             Ok::<_, sqlx::Error>(shown)
         });
-        assert_eq!(shown.await.unwrap(), ("2s".to_owned(), "150ms".to_owned()));
+        assert_eq!(shown.await.unwrap(), ("2s".to_owned(), "1s".to_owned()));
         let slow = within(&mut connection, Kind::Work, limits, async |connection| {
-            sqlx::query("SELECT pg_sleep($1)").bind(5.0).execute(connection).await
+            sqlx::query("SELECT pg_sleep($1)").bind(60.0).execute(connection).await
         });
         let error = slow.await.unwrap_err();
         assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("57014"));

@@ -173,11 +173,11 @@ async fn a_pool_that_cannot_do_is_named() {
     }
     // The lock takes the only backend, and the work waits for another.
     let Some(pooler) = Pooler::start(&cluster, PoolMode::Transaction, 1) else { return };
-    let site = Site::new(&format!("{}&connect_timeout=1", pooler.url("erp")));
+    let site = Site::new(&format!("{}&connect_timeout=3", pooler.url("erp")));
     site.pbac(&["plan"], 0);
     let printed = site.pbac(&["migrate"], 1);
     assert!(
-        printed.contains("no answer within 1 s") && printed.contains("a connection pool may"),
+        printed.contains("no answer within 3 s") && printed.contains("a connection pool may"),
         "{printed}"
     );
     let after = direct.texts("SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' ORDER BY 1").await;
