@@ -182,7 +182,7 @@ mod files {
         run(&mut connection, "create schema SCHEMA; create table SCHEMA.audit_log (id int)").await.unwrap();
         let mut transaction = connection.begin().await.unwrap();
         let error = schema::ensure_audit_log(&mut transaction, &name(), "tester").await.unwrap_err();
-        assert!(matches!(error, SchemaError::ForeignAuditLog), "{error}");
+        assert!(matches!(error, SchemaError::ForeignTable { table: "audit_log" }), "{error}");
     }
 
     #[tokio::test]

@@ -22,7 +22,7 @@ use crate::postgres::transaction::{Kind, snapshot, within};
 use crate::postgres::{
     ConnectSettings, DatabaseUrl, Identifier, RetryPolicy, SchemaLock, SessionLimits, connect, ledger,
     mark_work, policy_store, retry_when_locked, schema, session_user, source_functions, transaction,
-    was_committed,
+    was_committed, work_key,
 };
 
 /// What to do where the server was lost while it committed.
@@ -257,7 +257,7 @@ impl Job<'_> {
     async fn settle(&mut self, done: Done, error: sqlx::Error) -> Result<Done, Fault> {
         let Target { url, schema, .. } = *self.target;
         let Some(head) = done.audit_head else { return Err(error.into()) };
-        match was_committed(url, schema, head).await {
+        match was_committed(url, schema, work_key(schema), head).await {
             Some(true) => Ok(done),
             Some(false) => Err(error.into()),
             None => {

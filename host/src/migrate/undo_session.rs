@@ -15,7 +15,7 @@ use crate::postgres::schema::ensure_audit_log;
 use crate::postgres::transaction::{Kind, snapshot, within};
 use crate::postgres::{
     ConnectSettings, DatabaseUrl, Identifier, RetryPolicy, SchemaLock, Server, SessionLimits, connect,
-    mark_work, retry_when_locked, session_user, transaction, was_committed,
+    mark_work, retry_when_locked, session_user, transaction, was_committed, work_key,
 };
 
 /// Where to work, how long to wait, and what time it is.
@@ -139,7 +139,7 @@ impl Session {
         };
         // The answer did not arrive, and the record is there exactly if the rest is.
         let Session { settings, .. } = self;
-        match was_committed(&settings.url, &settings.schema, head).await {
+        match was_committed(&settings.url, &settings.schema, work_key(&settings.schema), head).await {
             Some(true) => {
                 // For what is still to be looked at.
                 if let Ok(fresh) = connect(&settings.url, &ConnectSettings::default()).await {

@@ -107,7 +107,13 @@ impl fmt::Debug for SchemaLock {
 /// The advisory lock's number for a schema; PostgreSQL keeps the numbers of each database apart.
 #[must_use]
 pub fn lock_key(schema: &Identifier) -> i64 {
-    let digest = Sha256::new().chain_update("pbac schema lock\0").chain_update(schema.as_str()).finalize();
+    advisory_key("pbac schema lock", schema)
+}
+
+/// The number of an advisory lock for one purpose in one schema.
+pub(crate) fn advisory_key(purpose: &str, schema: &Identifier) -> i64 {
+    let digest =
+        Sha256::new().chain_update(purpose).chain_update("\0").chain_update(schema.as_str()).finalize();
     digest.iter().take(8).fold(0, |key, byte| (key << 8) | i64::from(*byte))
 }
 
@@ -131,7 +137,7 @@ pub struct Holder {
 
 impl Holder {
     /// Nobody, when the lock was given back in the meantime.
-    async fn of(key: i64, connection: &mut PgConnection) -> Result<Option<Self>, sqlx::Error> {
+    pub(crate) async fn of(key: i64, connection: &mut PgConnection) -> Result<Option<Self>, sqlx::Error> {
         sqlx::query_as(HOLDER).bind(key).fetch_optional(connection).await
     }
 }

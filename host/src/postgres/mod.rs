@@ -25,8 +25,8 @@ pub use connect::{
 };
 pub use database_url::{APPLICATION_NAME, DatabaseUrl, DatabaseUrlError};
 pub use identifier::{Identifier, IdentifierError, IdentifierErrorKind, MAX_IDENTIFIER_BYTES, QualifiedName};
-pub(crate) use lock::is_held;
 pub use lock::{Holder, LockError, SchemaLock, lock_key};
+pub(crate) use lock::{advisory_key, is_held};
 pub(crate) use moment::Moment;
 pub use refusal::{REFUSAL_HELP, refusal_help};
 pub use retry::{LOCK_NOT_AVAILABLE, RetryError, RetryPolicy, SqlState, retry_when_locked};

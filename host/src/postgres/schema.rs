@@ -3,14 +3,20 @@
 //! sqlx's own migrator is not used to run them: it blocks in its lock, keeps a ledger of its own, and begins and
 //! commits by itself, while here everything of a migration commits together.
 
+mod recorded;
+
+pub use recorded::{
+    AUDIT_FUNCTIONS, CREATE_AUDIT_LOG, CREATE_KEY_TABLES, KEY_FUNCTIONS, KEY_TABLES, REVOKED_KEYS,
+    SIGNING_KEYS, ensure_audit_log, ensure_key_tables,
+};
+
 use std::fmt;
 
 use serde::Serialize;
-use serde_json::json;
+use sqlx::PgConnection;
 use sqlx::migrate::{Migration, Migrator};
-use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
-use super::audit::{self, AuditError, Entry, Outcome};
+use super::audit::AuditError;
 use super::identifier::Identifier;
 use super::refusal::{REFUSAL_HELP, refusal_help};
 use super::retry::{LOCK_NOT_AVAILABLE, SqlState};
@@ -19,14 +25,10 @@ use crate::exit::Exit;
 
 /// The file that creates the audit log; it is committed on its own, before everything else.
 pub const AUDIT_FILE: i64 = 1;
-/// The functions of [`AUDIT_FILE`]. A rollback leaves them, as it leaves the log; every other function in the schema
-/// belongs to the later files or to the source section of a policy.
-pub const AUDIT_FUNCTIONS: [&str; 5] =
-    ["audit_append", "audit_chain", "audit_field", "audit_hash", "audit_refuse"];
-/// What the audit log calls the creation of itself.
-pub const CREATE_AUDIT_LOG: &str = "schema.audit_log";
 
 static FILES: Migrator = sqlx::migrate!("../migrations");
+/// What is applied apart from migrations; the macro above takes no file of a directory below.
+static KEY_FILES: Migrator = sqlx::migrate!("../migrations/keys");
 
 /// An SQL file that is part of this binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -41,23 +43,36 @@ pub struct SqlFile {
     /// Its text.
     #[serde(skip)]
     pub sql: &'static str,
+    /// Where it lies below `migrations/`, with a slash at the end.
+    #[serde(skip)]
+    directory: &'static str,
 }
 
 impl SqlFile {
     /// Its name in `migrations/`.
     #[must_use]
     pub fn name(&self) -> String {
-        file_name(self.version, self.description)
+        format!("{}{}", self.directory, file_name(self.version, self.description))
     }
 }
 
-/// The embedded files, in the order in which they are applied.
+/// The embedded files of migrations, in the order in which they are applied.
 pub fn files() -> impl Iterator<Item = SqlFile> {
-    FILES.iter().map(|file: &'static Migration| SqlFile {
+    embedded(&FILES, "")
+}
+
+/// The embedded files that [`ensure_key_tables`] applies, in their order.
+pub fn key_files() -> impl Iterator<Item = SqlFile> {
+    embedded(&KEY_FILES, "keys/")
+}
+
+fn embedded(files: &'static Migrator, directory: &'static str) -> impl Iterator<Item = SqlFile> {
+    files.iter().map(move |file: &'static Migration| SqlFile {
         version: file.version,
         description: &file.description,
         checksum: &file.checksum,
         sql: file.sql.as_str(),
+        directory,
     })
 }
 
@@ -78,44 +93,6 @@ pub async fn enter(connection: &mut PgConnection, schema: &Identifier) -> Result
             .fetch_one(connection)
             .await?;
     if there { Ok(()) } else { Err(SchemaError::NoTransaction) }
-}
-
-/// Creates the schema and the audit log where they are missing, and says whether the log is new. Commit before going on:
-/// a migration that fails is to leave its record.
-///
-/// # Errors
-///
-/// When the log was not made by pbac or by a file that has changed since, or when the server refuses.
-pub async fn ensure_audit_log(
-    connection: &mut PgConnection,
-    schema: &Identifier,
-    actor: &str,
-) -> Result<bool, SchemaError> {
-    let file = files().find(|file| file.version == AUDIT_FILE).ok_or(SchemaError::NoAuditFile)?;
-    // `create schema if not exists` asks for the right to create even where there is nothing to create.
-    let exists: bool = sqlx::query_scalar("select exists (select from pg_namespace where nspname = $1)")
-        .bind(schema.as_str())
-        .fetch_one(&mut *connection)
-        .await?;
-    if !exists {
-        let create = format!("create schema {}", schema.quoted());
-        connection.execute(AssertSqlSafe(create)).await?;
-    }
-    enter(connection, schema).await?;
-    if table_exists(connection, schema, "audit_log").await? {
-        check_audit_file(connection, file).await?;
-        return Ok(false);
-    }
-    run(connection, file).await?;
-    let entry = Entry {
-        actor,
-        action: CREATE_AUDIT_LOG,
-        subject: schema.as_str(),
-        outcome: Outcome::Succeeded,
-        details: json!({ "file": file.name(), "checksum": Hex(file.checksum).to_string() }),
-    };
-    audit::append(connection, schema, &entry).await?;
-    Ok(true)
 }
 
 /// Applies every file that the ledger does not record yet, and records it. An empty list: there was nothing to do.
@@ -178,7 +155,7 @@ pub async fn check(
             file: file_name(row.version, &row.description),
             newest: files().map(|file| file.name()).last().unwrap_or_default(),
         })?;
-        compare(file, &row.checksum)?;
+        compare(file, Hex(&row.checksum).to_string())?;
     }
     Ok(recorded)
 }
@@ -218,15 +195,21 @@ pub enum SchemaError {
         /// The last file this binary holds.
         newest: String,
     },
-    /// A table of the log's name that nobody recorded.
-    #[error("the schema has a table `audit_log` that pbac did not create")]
-    ForeignAuditLog,
+    /// A table of the name of one of ours that nobody recorded.
+    #[error("the schema has a table `{table}` that pbac did not create")]
+    ForeignTable {
+        /// The table.
+        table: &'static str,
+    },
     /// Statements that belong together were sent one by one.
     #[error("the schema can be worked on within a transaction only")]
     NoTransaction,
     /// The binary was built from an incomplete tree.
-    #[error("this pbac was built without the file that creates the audit log")]
-    NoAuditFile,
+    #[error("this pbac was built without the file that creates the table `{table}`")]
+    NoFile {
+        /// The table.
+        table: &'static str,
+    },
     /// A statement of a file failed.
     #[error("`{file}` cannot be applied: {error}")]
     Statement {
@@ -268,8 +251,8 @@ impl From<SchemaError> for HostError {
             SchemaError::Newer { .. } => {
                 (Exit::Mismatch, "use the pbac that migrated this database, or a newer one")
             }
-            SchemaError::ForeignAuditLog => (Exit::Refused, "name another schema for pbac's tables"),
-            SchemaError::NoTransaction | SchemaError::NoAuditFile => {
+            SchemaError::ForeignTable { .. } => (Exit::Refused, "name another schema for pbac's tables"),
+            SchemaError::NoTransaction | SchemaError::NoFile { .. } => {
                 (Exit::Failed, "report this as a fault of pbac")
             }
             SchemaError::Statement { .. } | SchemaError::Audit(_) | SchemaError::Server(_) => {
@@ -305,34 +288,13 @@ async fn run(connection: &mut PgConnection, file: SqlFile) -> Result<(), SchemaE
     Ok(())
 }
 
-/// The log records its own file, since the ledger may be parked or not there yet.
-async fn check_audit_file(connection: &mut PgConnection, file: SqlFile) -> Result<(), SchemaError> {
-    let recorded: Option<String> = sqlx::query_scalar(
-        "select details ->> 'checksum' from audit_log where action = $1 and outcome = 'succeeded' order by seq limit 1",
-    )
-    .bind(CREATE_AUDIT_LOG)
-    .fetch_optional(connection)
-    .await
-    .map_err(|_| SchemaError::ForeignAuditLog)?
-    .flatten();
-    let recorded = recorded.ok_or(SchemaError::ForeignAuditLog)?;
+/// Whether the file is what was applied, by the hexadecimal digits of its checksum then.
+fn compare(file: SqlFile, recorded: String) -> Result<(), SchemaError> {
     let current = Hex(file.checksum).to_string();
-    if recorded == current {
-        Ok(())
-    } else {
-        Err(SchemaError::Changed { file: file.name(), recorded, current })
-    }
-}
-
-fn compare(file: SqlFile, recorded: &[u8]) -> Result<(), SchemaError> {
-    if file.checksum == recorded {
+    if current == recorded {
         return Ok(());
     }
-    Err(SchemaError::Changed {
-        file: file.name(),
-        recorded: Hex(recorded).to_string(),
-        current: Hex(file.checksum).to_string(),
-    })
+    Err(SchemaError::Changed { file: file.name(), recorded, current })
 }
 
 async fn table_exists(

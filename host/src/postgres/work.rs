@@ -7,7 +7,6 @@
 
 use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::time::sleep;
 
@@ -15,7 +14,7 @@ use super::audit::Head;
 use super::connect::{ConnectSettings, SessionLimits, connect};
 use super::database_url::DatabaseUrl;
 use super::identifier::Identifier;
-use super::lock::is_held;
+use super::lock::{advisory_key, is_held};
 use super::transaction::{Kind, within};
 
 /// How long to look for what became of a COMMIT: a server that was restarted is there again by then.
@@ -25,8 +24,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The number of the advisory lock that the work on a schema holds.
 #[must_use]
 pub fn work_key(schema: &Identifier) -> i64 {
-    let digest = Sha256::new().chain_update("pbac work\0").chain_update(schema.as_str()).finalize();
-    digest.iter().take(8).fold(0, |key, byte| (key << 8) | i64::from(*byte))
+    advisory_key("pbac work", schema)
 }
 
 /// Marks the connection's transaction as the work on the schema. Whoever calls it holds the schema's lock, so that nobody
@@ -40,14 +38,14 @@ pub async fn mark_work(connection: &mut PgConnection, schema: &Identifier) -> Re
 }
 
 /// Whether the transaction that appended this row to the audit log was committed, asked on a connection of its own after
-/// its own was lost. `None` where that cannot be found out: the database is not to be reached, or the transaction is
-/// still going on.
-pub async fn was_committed(url: &DatabaseUrl, schema: &Identifier, head: Head) -> Option<bool> {
+/// its own was lost. `lock` is the number of the advisory lock that the transaction held. `None` where it cannot be found
+/// out: the database is not to be reached, or the transaction is still going on.
+pub async fn was_committed(url: &DatabaseUrl, schema: &Identifier, lock: i64, head: Head) -> Option<bool> {
     let began = Instant::now();
     loop {
         if let Ok(mut connection) = connect(url, &ConnectSettings::default()).await {
             let found = within(&mut connection, Kind::Work, SessionLimits::default(), async |connection| {
-                find(connection, schema, head).await
+                find(connection, schema, lock, head).await
             })
             .await;
             let _ = connection.close().await;
@@ -66,9 +64,10 @@ pub async fn was_committed(url: &DatabaseUrl, schema: &Identifier, head: Head) -
 async fn find(
     connection: &mut PgConnection,
     schema: &Identifier,
+    lock: i64,
     head: Head,
 ) -> Result<Option<bool>, sqlx::Error> {
-    if is_held(work_key(schema), connection).await? {
+    if is_held(lock, connection).await? {
         return Ok(None);
     }
     let sql =
