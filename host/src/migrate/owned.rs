@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::state::{AUDIT_TABLE, LEDGER_TABLE, TABLES};
 use crate::postgres::Identifier;
-use crate::postgres::schema::{AUDIT_FUNCTIONS, files};
+use crate::postgres::schema::{AUDIT_FUNCTIONS, KEY_FUNCTIONS, KEY_TABLES, files, key_files};
 
 /// The table of the overrides, which hold what was granted since the migration.
 pub const OVERRIDES_TABLE: &str = "user_custom_permissions";
@@ -84,7 +84,7 @@ pub struct Owned {
     pub tables: Vec<OwnedTable>,
     /// Our functions but those of the audit log, in byte order.
     pub functions: Vec<OwnedFunction>,
-    /// Everything else in the schema, as PostgreSQL describes it: never touched.
+    /// Everything else in the schema but the audit log and the signing keys, as PostgreSQL describes it: never touched.
     pub others: Vec<String>,
 }
 
@@ -162,10 +162,32 @@ async fn find_tables(
     Ok(found)
 }
 
-/// Whether the migrations give the table this comment.
+/// Whether our files give the table this comment.
 fn is_our_comment(table: &str, comment: &str) -> bool {
     let statement = format!("comment on table {table} is '{}';", comment.replace('\'', "''"));
-    files().any(|file| file.sql.contains(&statement))
+    files().chain(key_files()).any(|file| file.sql.contains(&statement))
+}
+
+/// Whether the schema holds the tables of the signing keys, which nothing that is done to a policy touches.
+///
+/// # Errors
+///
+/// When the server refuses the query.
+pub(super) async fn has_signing_keys(
+    connection: &mut PgConnection,
+    schema: &Identifier,
+) -> Result<bool, sqlx::Error> {
+    let comments: Vec<(String, String)> = sqlx::query_as(
+        "SELECT c.relname::text, obj_description(c.oid, 'pg_class') FROM pg_class c \
+         WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1) AND c.relkind = 'r' \
+         AND c.relname = ANY ($2) AND obj_description(c.oid, 'pg_class') IS NOT NULL",
+    )
+    .bind(schema.as_str())
+    .bind(KEY_TABLES.as_slice())
+    .fetch_all(connection)
+    .await?;
+    Ok(comments.len() == KEY_TABLES.len()
+        && comments.iter().all(|(table, comment)| is_our_comment(table, comment)))
 }
 
 async fn find_functions(
@@ -197,7 +219,8 @@ async fn count_rows(
     sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(connection).await
 }
 
-/// Relations, functions and types that stand for themselves: not indexes, not row types, not sequences of a column.
+/// Relations, functions and types that stand for themselves: not indexes, not row types, not sequences of a column. What
+/// outlives every policy is nobody else's either.
 async fn find_others(
     connection: &mut PgConnection,
     schema: &Identifier,
@@ -206,6 +229,11 @@ async fn find_others(
 ) -> Result<Vec<String>, sqlx::Error> {
     let ours: Vec<Oid> =
         tables.iter().map(|table| table.oid).chain(functions.iter().map(|function| function.oid)).collect();
+    let (mut staying_tables, mut staying_functions) = (vec![AUDIT_TABLE], AUDIT_FUNCTIONS.to_vec());
+    if has_signing_keys(connection, schema).await? {
+        staying_tables.extend(KEY_TABLES);
+        staying_functions.extend(KEY_FUNCTIONS);
+    }
     sqlx::query_scalar(
         "WITH s AS (SELECT oid FROM pg_namespace WHERE nspname = $1), found (classid, objid) AS ( \
              SELECT 'pg_class'::regclass, c.oid FROM pg_class c, s WHERE c.relnamespace = s.oid \
@@ -221,8 +249,8 @@ async fn find_others(
     )
     .bind(schema.as_str())
     .bind(ours)
-    .bind([AUDIT_TABLE].as_slice())
-    .bind(AUDIT_FUNCTIONS.as_slice())
+    .bind(staying_tables)
+    .bind(staying_functions)
     .fetch_all(connection)
     .await
 }

@@ -6,7 +6,9 @@ use policy_core::Timestamp;
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
+use super::owned::has_signing_keys;
 use crate::postgres::Identifier;
+use crate::postgres::schema::KEY_TABLES;
 use crate::report::time::serialize_moment;
 
 /// The table that outlives everything: what was tried, done and refused.
@@ -40,7 +42,7 @@ pub struct State {
     pub audit: bool,
     /// Those of [`TABLES`] that are there, in that order.
     pub tables: Vec<&'static str>,
-    /// Tables, views, sequences and the like in the schema that are not ours, in byte order.
+    /// Tables, views, sequences and the like in the schema that are not pbac's, in byte order.
     pub foreign: Vec<String>,
     /// The SQL files that the ledger records, oldest first.
     pub files: Vec<AppliedFile>,
@@ -134,7 +136,10 @@ impl State {
             .bind(schema.as_str())
             .fetch_one(&mut *connection)
             .await?;
-        let relations = relations(connection, schema).await?;
+        let mut relations = relations(connection, schema).await?;
+        if has_signing_keys(connection, schema).await? {
+            relations.retain(|name| !KEY_TABLES.contains(&name.as_str()));
+        }
         let tables = ours(&relations);
         let readable = tables.contains(&LEDGER_TABLE) && is_our_ledger(connection, schema).await?;
         let (files, policy) = if readable {
