@@ -108,10 +108,10 @@ impl LiveKeys {
 
     /// Watches the store for ever, and tells what became of each look that found something. Drop it to stop.
     pub async fn watch(&self, mut told: impl FnMut(Reload)) {
-        let mut seen = None;
-        loop {
-            match &self.shared.store {
-                Store::Env(store) => {
+        match &self.shared.store {
+            Store::Env(store) => {
+                let mut seen = None;
+                loop {
                     let now = Seen::of(store.path());
                     // What failed is tried again, changed or not.
                     if seen != now || now.is_none() {
@@ -126,12 +126,16 @@ impl LiveKeys {
                     }
                     tokio::time::sleep(FILE_INTERVAL).await;
                 }
-                Store::Postgres(store) => {
+            }
+            Store::Postgres(store) => {
+                // Before the first look, so that nothing is missed in between.
+                let mut changes = store.listen().await;
+                loop {
                     match self.reload().await {
                         Reload::Unchanged => {}
                         other => told(other),
                     }
-                    store.changed(DATABASE_INTERVAL).await;
+                    changes.changed(DATABASE_INTERVAL).await;
                 }
             }
         }
