@@ -174,7 +174,7 @@ impl Changed {
 }
 
 /// Who runs this, as the operating system and the session say.
-fn who() -> String {
+pub(super) fn who() -> String {
     let name = ["SUDO_USER", "LOGNAME", "USER"].iter().find_map(|name| std::env::var(name).ok());
     let id = rustix::process::getuid().as_raw();
     match name.filter(|name| !name.is_empty()) {

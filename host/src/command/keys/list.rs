@@ -13,7 +13,11 @@ use crate::report::{Report, Table};
 
 /// The arguments of `pbac keys list`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Change nothing, as this never does: for scripts that give it to every command
+    #[arg(long)]
+    dry_run: bool,
+}
 
 /// All of them.
 #[derive(Debug, Serialize)]

@@ -4,6 +4,7 @@ mod change;
 pub mod export;
 pub mod list;
 pub mod promote;
+pub mod reseal;
 pub mod revoke;
 pub mod rotate;
 pub mod stage;
@@ -31,6 +32,8 @@ pub enum Args {
     Revoke(revoke::Args),
     /// Try each key: sign something and verify it
     Verify(verify::Args),
+    /// Seal the keys in the database with another key-encryption key
+    Reseal(reseal::Args),
     /// Write the keys as a JSON Web Key Set, for other verifiers
     Export(export::Args),
 }
@@ -49,6 +52,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, HostError> {
         Args::Rotate(args) => rotate::run(args, context).await,
         Args::Revoke(args) => revoke::run(args, context).await,
         Args::Verify(args) => verify::run(args, context).await,
+        Args::Reseal(args) => reseal::run(args, context).await,
         Args::Export(args) => export::run(args, context).await,
     }
 }

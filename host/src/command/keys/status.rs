@@ -14,7 +14,11 @@ use crate::report::{Report, printable, style};
 /// The arguments of `pbac keys status`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Status 8 when no key signs, or one that signs is no key: a person has to look.")]
-pub struct Args {}
+pub struct Args {
+    /// Change nothing, as this never does: for scripts that give it to every command
+    #[arg(long)]
+    dry_run: bool,
+}
 
 /// How the keys stand.
 #[derive(Debug, Serialize)]

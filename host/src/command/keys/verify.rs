@@ -13,7 +13,11 @@ use crate::token::probe;
 /// The arguments of `pbac keys verify`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Status 4 when a key does not work, or the store holds a secret that may be none.")]
-pub struct Args {}
+pub struct Args {
+    /// Change nothing, as this never does: for scripts that give it to every command
+    #[arg(long)]
+    dry_run: bool,
+}
 
 /// What was tried.
 #[derive(Debug, Serialize)]
