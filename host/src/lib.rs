@@ -21,5 +21,6 @@ pub mod postgres;
 pub mod python;
 pub mod report;
 pub mod shadow;
+pub mod subprocess;
 pub mod token;
 pub mod toml_file;

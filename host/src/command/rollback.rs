@@ -7,11 +7,11 @@ use super::migrate::earlier;
 use crate::context::Context;
 use crate::error::HostError;
 use crate::exit::Exit;
-use crate::migrate::after_checks::CheckStatus;
 use crate::migrate::rollback::{Mode, Rollback, RollbackOptions, RollbackReport, RollbackStatus};
 use crate::migrate::step::{RollbackStep, WorkStep};
 use crate::migrate::undo_session::UndoSettings;
 use crate::report::{Report, Severity, Table, printable, style};
+use crate::subprocess::check::CheckStatus;
 
 /// The arguments of `pbac rollback`.
 #[derive(Debug, clap::Args)]

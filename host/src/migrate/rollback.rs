@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 use tempfile::SpooledTempFile;
 
-use super::after_checks::{self, CheckOutcome, CheckStatus};
+use super::after_checks;
 use super::backup::{self, About, Backup, BackupError, BackupErrorKind, Beside, Contents};
 use super::dependents;
 use super::drop::{drop_objects, drop_order};
@@ -27,6 +27,7 @@ use crate::config;
 use crate::postgres::Identifier;
 use crate::postgres::audit::{Head, Outcome, Record, list};
 use crate::report::time::show_time;
+use crate::subprocess::check::{CheckOutcome, CheckStatus};
 
 /// What the audit log calls a rollback.
 pub const ROLLBACK: &str = "rollback";
