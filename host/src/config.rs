@@ -13,7 +13,7 @@ use crate::keys::{KeySettings, StoreKind};
 use crate::postgres::{DatabaseUrl, Identifier};
 use crate::report::printable;
 
-pub use file::{Check, CommandLine, Rollback};
+pub use file::{Check, CommandLine, Rollback, Schedule};
 
 /// The file that is read when none is named, if it exists.
 pub const DEFAULT_FILE: &str = "pbac.toml";
@@ -46,6 +46,8 @@ pub struct Config {
     pub rollback: Rollback,
     /// The signing keys: where they lie, and what rotations go by.
     pub keys: KeySettings,
+    /// What the scheduled rotation of keys does beside rotating; its path counts from where we are.
+    pub schedule: Schedule,
     /// What is odd about the settings without being wrong, for a person to read.
     pub warnings: Vec<String>,
     // An error waits here until a command needs the database: many do not.
@@ -80,6 +82,7 @@ impl Config {
             lock_timeout,
             rollback: file.rollback,
             keys,
+            schedule: Schedule { textfile: file.schedule.textfile.map(beside), ..file.schedule },
             warnings,
             database_url,
             file: path,

@@ -31,6 +31,22 @@ impl Exit {
         self as u8
     }
 
+    /// What a status of another `pbac` says; nothing for one that is not in this list.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        let all = [
+            Self::Done,
+            Self::Failed,
+            Self::Usage,
+            Self::Denied,
+            Self::Mismatch,
+            Self::Busy,
+            Self::Refused,
+            Self::NeedsPerson,
+        ];
+        all.into_iter().find(|exit| exit.code() == code)
+    }
+
     /// The word for it in JSON.
     #[must_use]
     pub const fn name(self) -> &'static str {

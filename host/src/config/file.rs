@@ -24,6 +24,8 @@ pub(super) struct Settings {
     pub(super) rollback: Rollback,
     #[serde(default)]
     pub(super) keys: KeySettings,
+    #[serde(default)]
+    pub(super) schedule: Schedule,
 }
 
 /// What a rollback runs when the tables are gone: each is a command with a time-out.
@@ -36,6 +38,18 @@ pub struct Rollback {
     pub health_check: Option<Check>,
     /// Succeeds when a user can log in.
     pub login_check: Option<Check>,
+}
+
+/// What the scheduled rotation of keys does beside rotating.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// Makes running processes take the new keys; runs when a key was changed.
+    pub restart: Option<Check>,
+    /// Runs when something failed, with `PBAC_STATUS`, `PBAC_MESSAGE` and more in its environment.
+    pub alert: Option<Check>,
+    /// The file of figures for the textfile collector of Prometheus's node exporter.
+    pub textfile: Option<PathBuf>,
 }
 
 /// A command that must succeed within its time.
@@ -83,14 +97,16 @@ pub(super) fn read(path: &Path) -> Result<Settings, HostError> {
         };
         let message = error.message().lines().next().unwrap_or_default();
         HostError::usage(format_args!("{place}: {message}")).help(
-            "the keys are database_url, schema, policy, endpoints, lock_timeout_ms and the tables [rollback] and [keys]",
+            "the keys are database_url, schema, policy, endpoints, lock_timeout_ms and the tables [keys], [rollback] and [schedule]",
         )
     })?;
     settings.keys.check(path)?;
     let checks = [
-        ("restart", &settings.rollback.restart),
-        ("health_check", &settings.rollback.health_check),
-        ("login_check", &settings.rollback.login_check),
+        ("rollback.restart", &settings.rollback.restart),
+        ("rollback.health_check", &settings.rollback.health_check),
+        ("rollback.login_check", &settings.rollback.login_check),
+        ("schedule.restart", &settings.schedule.restart),
+        ("schedule.alert", &settings.schedule.alert),
     ];
     for (name, check) in checks {
         let Some(check) = check else { continue };
@@ -100,7 +116,7 @@ pub(super) fn read(path: &Path) -> Result<Settings, HostError> {
         };
         if empty || check.timeout_ms == 0 {
             let what = if empty { "no command" } else { "a time-out of 0 ms" };
-            return Err(HostError::usage(format_args!("`{}`: `rollback.{name}` has {what}", path.display()))
+            return Err(HostError::usage(format_args!("`{}`: `{name}` has {what}", path.display()))
                 .help("name a program, or leave the key out"));
         }
     }
@@ -142,6 +158,19 @@ mod tests {
         assert_eq!(
             settings.rollback.health_check,
             Some(Check { command: CommandLine::Shell("curl -f http://x".to_owned()), timeout_ms: 60_000 })
+        );
+    }
+
+    #[test]
+    fn reads_what_the_schedule_does() {
+        let settings =
+            read_str("[keys]\nstore = 'env'\n[schedule]\nrestart.command = 'x'\ntextfile = 'k.prom'")
+                .unwrap();
+        assert_eq!(settings.schedule.textfile.as_deref(), Some(Path::new("k.prom")));
+        assert!(settings.schedule.restart.is_some() && settings.keys.is_some());
+        assert_eq!(
+            read_str("schedule.alert = { command = ' ' }").unwrap_err(),
+            "`pbac.toml`: `schedule.alert` has no command"
         );
     }
 

@@ -51,6 +51,14 @@ pub fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>, HostError> {
 ///
 /// When it cannot be written; the old file then stands as it was.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), HostError> {
+    replace(path, bytes, |_| Ok(()))
+}
+
+fn replace(
+    path: &Path,
+    bytes: &[u8],
+    prepare: impl FnOnce(&File) -> std::io::Result<()>,
+) -> Result<(), HostError> {
     let fail = |error: Error| HostError::file("write", path, &error);
     if path.is_dir() {
         return Err(fail(Error::from(ErrorKind::IsADirectory)));
@@ -61,11 +69,21 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), HostError> {
     };
     let mut file =
         tempfile::Builder::new().permissions(mode_of(path)).tempfile_in(directory).map_err(fail)?;
+    prepare(file.as_file()).map_err(fail)?;
     file.write_all(bytes).map_err(fail)?;
     file.as_file().sync_all().map_err(fail)?;
     file.persist(path).map_err(|error| fail(error.error))?;
     // The rename itself is on disk only when the directory is.
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(fail)
+}
+
+/// As [`write_whole`], with exactly this mode, whatever the umask is and whatever was there before.
+///
+/// # Errors
+///
+/// As [`write_whole`].
+pub fn write_whole_as(path: &Path, bytes: &[u8], mode: u32) -> Result<(), HostError> {
+    replace(path, bytes, |file| file.set_permissions(Permissions::from_mode(mode)))
 }
 
 /// The mode of the file that is there, or else that of any new file, which the umask narrows.
@@ -110,6 +128,16 @@ mod tests {
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
         assert!(write_whole(directory.path(), b"x").is_err());
         assert!(write_whole(&directory.path().join("no/such"), b"x").is_err());
+    }
+
+    #[test]
+    fn the_mode_is_the_one_that_was_asked_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("f");
+        for mode in [0o644, 0o600, 0o666] {
+            write_whole_as(&path, b"one", mode).unwrap();
+            assert_eq!(mode_of(&path).mode() & 0o777, mode);
+        }
     }
 
     #[test]
