@@ -20,6 +20,7 @@ pub mod policy_file;
 pub mod postgres;
 pub mod python;
 pub mod report;
+pub mod schedule;
 pub mod shadow;
 pub mod subprocess;
 pub mod token;

@@ -26,6 +26,7 @@ pub mod plan;
 pub mod restore;
 pub mod revoke;
 pub mod rollback;
+pub mod schedule;
 pub mod shadow;
 pub mod source;
 pub mod status;
@@ -90,6 +91,9 @@ pub enum Command {
     Rollback(rollback::Args),
     /// Bring back what a rollback parked, or a backup
     Restore(restore::Args),
+    /// Rotate signing keys when they are due: install what runs every day, look at it, take it away
+    #[command(subcommand)]
+    Schedule(schedule::Args),
     /// Watch the whole job on a private throwaway database
     Demo(demo::Args),
     /// Print what completes this command in a shell
@@ -128,6 +132,7 @@ impl Command {
             Self::Token(args) => token::run(args, context).await,
             Self::Rollback(args) => rollback::run(args, context).await,
             Self::Restore(args) => restore::run(args, context).await,
+            Self::Schedule(args) => schedule::run(args, context).await,
             Self::Demo(args) => demo::run(args, context).await,
             Self::Completions(args) => completions::run(args, context).await,
             Self::Man(args) => man::run(args, context).await,
