@@ -43,6 +43,8 @@ pub enum ScheduleError {
     NoScheduler,
     /// There is no `crontab` program.
     NoCrontab,
+    /// systemd does not run here.
+    NoSystemd,
     /// The system's units can be written by root only.
     NotRoot {
         /// The directory of the units.
@@ -121,6 +123,7 @@ impl fmt::Display for ScheduleError {
             }
             Self::Write(error) => error.fmt(f),
             Self::NoScheduler => f.write_str("there is neither a running systemd nor a `crontab` program"),
+            Self::NoSystemd => f.write_str("systemd does not run on this machine"),
             Self::NoCrontab => f.write_str("there is no `crontab` program"),
             Self::NotRoot { directory } => {
                 write!(f, "the units in `{}` can be changed by root only", directory.display())
@@ -187,6 +190,10 @@ impl From<ScheduleError> for HostError {
             ScheduleError::NoScheduler | ScheduleError::NoCrontab => (
                 Exit::Failed,
                 "install cron (Debian: apt-get install cron), or let whatever runs your jobs call `pbac schedule run` once a day",
+            ),
+            ScheduleError::NoSystemd => (
+                Exit::Usage,
+                "leave --user out, and a line of the crontab does it; --unit-dir writes the units of another machine",
             ),
             ScheduleError::NotRoot { .. } => {
                 (Exit::Usage, "run it as root, or add --user for units of your own")

@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::commands::find_program;
+use super::crontab::{entries, old_lines};
 use super::error::ScheduleError;
+use super::finding::Finding;
 use super::job::ScheduleName;
 use super::systemd::{Scope, Systemd};
 use crate::config::Environment;
+use crate::report::files::read_bytes;
 
 /// What is there when systemd has started the machine, by sd_booted(3).
 const SYSTEMD_RUNS: &str = "/run/systemd/system";
@@ -20,6 +23,9 @@ const LINGER: &str = "/var/lib/systemd/linger";
 const SYSTEM_CRONTABS: [&str; 2] = ["/etc/crontab", "/etc/cron.d"];
 /// The machine's name.
 const HOST_NAME: &str = "/proc/sys/kernel/hostname";
+
+/// The longest crontab of the system that is read.
+const MOST_BYTES: u64 = 1 << 20;
 
 /// What runs something every day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -98,7 +104,7 @@ impl Machine {
     /// When it is the system's and we are not root, or there is none.
     pub fn place(&self, scope: Scope) -> Result<&Systemd, ScheduleError> {
         let place = self.systemd.iter().find(|place| place.scope == scope);
-        let place = place.ok_or(ScheduleError::NoScheduler)?;
+        let place = place.ok_or(ScheduleError::NoSystemd)?;
         self.may_write(place).map(|()| place)
     }
 
@@ -123,8 +129,37 @@ impl Machine {
         }
     }
 
+    /// What is worth a word in the system's crontabs, by the schedule of these settings. Nothing of it stops: the lines
+    /// may be another application's, and nobody has asked to change those files.
+    pub(super) fn system_lines(&self, name: &ScheduleName, config: Option<&Path>) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for path in self.system_crontabs.iter().flat_map(|path| files(path)) {
+            let Ok(text) = read_bytes(&path, MOST_BYTES) else { continue };
+            let place = path.display().to_string();
+            let config = config.and_then(Path::to_str);
+            let found = old_lines(&entries(&text, true), &place, name.as_str(), config);
+            findings.extend(found.into_iter().map(|line| Finding {
+                stops: false,
+                help: None,
+                ..line.finding
+            }));
+        }
+        findings
+    }
+
     /// What the minute of a crontab line follows from.
     pub(super) fn seed(&self, name: &ScheduleName) -> String {
         format!("{} {name}", self.host)
     }
+}
+
+/// The file, or those of the directory in order; anything but files is left out.
+fn files(path: &Path) -> Vec<PathBuf> {
+    let mut paths = match std::fs::read_dir(path) {
+        Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
+        Err(_) => vec![path.to_path_buf()],
+    };
+    paths.retain(|path| path.is_file());
+    paths.sort();
+    paths
 }

@@ -81,7 +81,7 @@ pub struct RunReport {
     pub failure: Option<HostError>,
     /// What the rotation said beside its answer.
     #[serde(skip)]
-    pub said: Vec<String>,
+    pub said: Vec<Words>,
 }
 
 /// How a run went, in one word.
@@ -94,6 +94,15 @@ pub enum RunStatus {
     Done,
     /// Something failed.
     Failed,
+}
+
+/// What a rotation said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Words {
+    /// What is going on.
+    Note(String),
+    /// What somebody should read.
+    Warning(String),
 }
 
 /// What `pbac keys rotate --json` answers; more fields do not matter.
@@ -115,7 +124,7 @@ struct Rotation {
     /// Whether the keys may have been changed: it cannot be known of a rotation that did not end by itself.
     changed: bool,
     failure: Option<HostError>,
-    said: Vec<String>,
+    said: Vec<Words>,
 }
 
 impl Run<'_> {
@@ -179,7 +188,7 @@ impl Run<'_> {
         if let Some(due) = &rotation.answer.next_due {
             match parse_time(due) {
                 Ok(due) => report.next_due = Some(due),
-                Err(error) => report.said.push(format!("`next_due`: {error}")),
+                Err(error) => report.said.push(Words::Warning(format!("`next_due`: {error}"))),
             }
         }
         if let Some(restart) = &self.settings.restart
@@ -211,8 +220,7 @@ impl Run<'_> {
             Ok(captured) => read(&captured),
             Err(error) => {
                 let started = error.kind() == std::io::ErrorKind::FileTooLarge;
-                let message = format!("`{}` could not be run: {error}", self.program.display());
-                let failure = HostError::failed(message)
+                let failure = HostError::file("run", self.program, &error)
                     .help("install the schedule again with the pbac that is there now");
                 Rotation { changed: started, failure: Some(failure), ..Rotation::default() }
             }
@@ -260,7 +268,10 @@ fn read(captured: &Captured) -> Rotation {
         if word("error").is_some() {
             error = Some((word("message").unwrap_or_default(), word("help")));
         } else {
-            said.push(word("warning").or(word("note")).unwrap_or_else(|| line.to_owned()));
+            let note = word("note").map(Words::Note);
+            said.push(
+                note.unwrap_or_else(|| Words::Warning(word("warning").unwrap_or_else(|| line.to_owned()))),
+            );
         }
     }
     let code = captured.status.and_then(|status| status.code());
@@ -322,10 +333,11 @@ mod tests {
         let rotation = ended(
             0,
             "{\"rotated\":true,\"kid\":\"x\",\"next_due\":null}\n",
-            "{\"warning\":\"w\"}\n\nplain\n",
+            "{\"warning\":\"w\"}\n{\"note\":\"n\"}\n\nplain\n",
         );
         assert!(rotation.changed && rotation.answer.rotated && rotation.failure.is_none());
-        assert_eq!(rotation.said, ["w", "plain"]);
+        let warning = |words: &str| Words::Warning(words.to_owned());
+        assert_eq!(rotation.said, [warning("w"), Words::Note("n".to_owned()), warning("plain")]);
         assert!(!ended(0, "{\"rotated\":false}", "").changed);
         assert!(ended(0, "{\"rotated\":false,\"promoted\":true}", "").changed);
     }

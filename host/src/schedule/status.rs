@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use policy_core::Timestamp;
 use serde::Serialize;
 
-use super::change::{no_linger, system_crontabs, unreadable};
+use super::change::{no_linger, unreadable};
 use super::checks::check;
 use super::crontab::{CrontabProgram, Entry, entries, line, old_lines};
 use super::error::ScheduleError;
@@ -169,14 +169,7 @@ impl StatusReport {
         job: Option<&Job>,
     ) -> Result<(), ScheduleError> {
         let config = job.and_then(|job| job.config.to_str());
-        for (path, text) in system_crontabs(machine) {
-            let found = old_lines(&entries(&text, true), &path, name.as_str(), config);
-            self.findings.extend(found.into_iter().map(|line| Finding {
-                stops: false,
-                help: None,
-                ..line.finding
-            }));
-        }
+        self.findings.extend(machine.system_lines(name, job.map(|job| job.config.as_path())));
         let Some(program) = &machine.crontab else { return Ok(()) };
         let text = match CrontabProgram::new(program).read().await {
             Ok(text) => text,

@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::report::time::show_time;
 use crate::report::{Report, printable, style};
 use crate::schedule::KeyPlaces;
-use crate::schedule::run::{ROTATION_LIMIT, Run, RunReport, RunStatus};
+use crate::schedule::run::{ROTATION_LIMIT, Run, RunReport, RunStatus, Words};
 use crate::subprocess::check::{CheckOutcome, CheckStatus};
 
 /// The arguments of `pbac schedule run`.
@@ -50,7 +50,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, HostError> {
     };
     let report = run.run(&|| context.clock.now()).await?;
     for words in &report.said {
-        context.output.warn(printable(words));
+        match words {
+            Words::Note(text) => context.output.note(printable(text)),
+            Words::Warning(text) => context.output.warn(printable(text)),
+        }
     }
     if let Some(alert) = report.alert.as_ref().filter(|alert| alert.status.is_bad()) {
         context.output.warn(format_args!("`schedule.alert` {}", alert.status.name()));

@@ -65,7 +65,8 @@ impl Report for StatusReport {
             ));
         }
         text.push_str(&findings(&self.findings));
-        if !self.is_wrong() {
+        let installed = !self.systemd.is_empty() || !self.crontab.is_empty();
+        if installed && !self.is_wrong() {
             text.push_str(&format!("{} nothing is wrong\n", style::good("good:")));
         }
         text

@@ -87,11 +87,9 @@ impl<'a> CrontabProgram<'a> {
     async fn call(self, argument: &str, input: &[u8]) -> Result<Captured, ScheduleError> {
         let mut command = Command::new(self.program);
         command.arg(argument).env("LC_ALL", "C");
-        capture(command, input, LIMIT, MOST_BYTES).await.map_err(|error| ScheduleError::Program {
-            command: format!("crontab {argument}"),
-            ending: "no start".to_owned(),
-            words: error.to_string(),
-        })
+        capture(command, input, LIMIT, MOST_BYTES)
+            .await
+            .map_err(|error| ScheduleError::file("run", self.program, error))
     }
 }
 

@@ -166,21 +166,15 @@ impl Systemd {
         }
         // Times and words that can be read again.
         command.args(arguments).env("TZ", "UTC").env("LC_ALL", "C");
-        let shown = || {
-            let user = if self.scope == Scope::User { "--user " } else { "" };
-            format!("systemctl {user}{}", arguments.join(" "))
-        };
-        let captured =
-            capture(command, b"", LIMIT, MOST_BYTES).await.map_err(|error| ScheduleError::Program {
-                command: shown(),
-                ending: "no start".to_owned(),
-                words: error.to_string(),
-            })?;
+        let captured = capture(command, b"", LIMIT, MOST_BYTES)
+            .await
+            .map_err(|error| ScheduleError::file("run", control, error))?;
         if captured.succeeded() {
             return Ok(Some(captured));
         }
+        let user = if self.scope == Scope::User { "--user " } else { "" };
         Err(ScheduleError::Program {
-            command: shown(),
+            command: format!("systemctl {user}{}", arguments.join(" ")),
             ending: captured.ending(),
             words: String::from_utf8_lossy(&captured.stderr).trim().to_owned(),
         })

@@ -1,5 +1,7 @@
 //! What an installation or a removal changes: planned first, so that it can be shown, then carried out.
 
+mod units;
+
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -11,13 +13,11 @@ use similar::TextDiff;
 use super::crontab::{CrontabProgram, Entry, OldLine, backup_path, edit, entries, line, old_lines};
 use super::error::ScheduleError;
 use super::finding::{Finding, FindingCode};
-use super::job::{Job, ScheduleName, parent};
+use super::job::{Job, ScheduleName};
 use super::machine::{Machine, Target};
-use super::systemd::{Scope, Systemd, Unit};
-use crate::report::files::write_whole_as;
+use super::systemd::{Scope, Systemd};
+use units::{UnitChange, foreign};
 
-/// Units are for everybody to read: they hold no secret.
-const UNIT_MODE: u32 = 0o644;
 /// What a crontab is called where a file would be named.
 const CRONTAB: &str = "crontab";
 
@@ -59,15 +59,6 @@ pub struct Change {
     directories: Vec<PathBuf>,
     /// Whether anything of the schedule was there before.
     there: bool,
-}
-
-/// Units in one place, as they are and as they should be.
-#[derive(Clone, Debug)]
-struct UnitChange {
-    place: Systemd,
-    units: [(Unit, Option<String>); 2],
-    /// Whether the timer is in the state in which it should be.
-    settled: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -143,6 +134,12 @@ impl Change {
             }
             if place.stops_at_logout() {
                 change.findings.push(no_linger());
+            }
+            if place.control.is_none() {
+                let message = "the units are written, and nobody is told of them";
+                let help =
+                    format!("enable the timer where they belong: `systemctl enable {}.timer`", job.name);
+                change.findings.push(Finding::worth_a_look(FindingCode::NotRunning, message).help(help));
             }
         }
         for place in &machine.systemd {
@@ -241,15 +238,7 @@ impl Change {
         target: Target,
         old_policy: OldLines,
     ) -> Result<(), ScheduleError> {
-        for (path, text) in system_crontabs(machine) {
-            let found = old_lines(&entries(&text, true), &path, job.name.as_str(), job.config.to_str());
-            // It may be another application's, and nobody has asked to change that file.
-            self.findings.extend(found.into_iter().map(|line| Finding {
-                stops: false,
-                help: None,
-                ..line.finding
-            }));
-        }
+        self.findings.extend(machine.system_lines(&job.name, Some(&job.config)));
         let Some(program) = &machine.crontab else {
             return if target == Target::Crontab { Err(ScheduleError::NoCrontab) } else { Ok(()) };
         };
@@ -393,116 +382,6 @@ impl Change {
     }
 }
 
-impl UnitChange {
-    async fn install(place: &Systemd, job: &Job) -> Result<Self, ScheduleError> {
-        let units = place.units(&job.name)?;
-        foreign(&units)?;
-        for unit in &units {
-            if let Some(config) = unit.written_for()
-                && Path::new(config) != job.config
-            {
-                let place = format!("`{}`", unit.path.display());
-                return Err(ScheduleError::Taken { place, config: Some(config.to_owned()) });
-            }
-        }
-        let [service, timer] = units;
-        let [service_text, timer_text] = place.texts(job)?;
-        let state = if timer.text.is_some() { place.state(&job.name).await? } else { None };
-        let settled = place.control.is_none() || state.is_some_and(|state| state.enabled && state.active);
-        Ok(Self {
-            place: place.clone(),
-            units: [(service, Some(service_text)), (timer, Some(timer_text))],
-            settled,
-        })
-    }
-
-    fn remove(place: &Systemd, [service, timer]: [Unit; 2]) -> Self {
-        Self { place: place.clone(), units: [(service, None), (timer, None)], settled: true }
-    }
-
-    fn is_there(&self) -> bool {
-        self.units.iter().any(|(unit, _)| unit.text.is_some())
-    }
-
-    fn is_nothing(&self) -> bool {
-        self.settled && self.units.iter().all(|(unit, new)| unit.text == *new)
-    }
-
-    async fn carry_out(&self, name: &ScheduleName) -> Result<(), ScheduleError> {
-        let removes = self.units.iter().all(|(_, new)| new.is_none());
-        if removes {
-            // The timer's file may be gone already.
-            if self.units.iter().any(|(unit, _)| {
-                unit.path.extension().is_some_and(|kind| kind == "timer") && unit.text.is_some()
-            }) {
-                self.place.disable(name).await?;
-            }
-            self.write(|(_, new)| new.as_deref())?;
-            return self.place.reload().await;
-        }
-        let installed = async {
-            self.write(|(_, new)| new.as_deref())?;
-            self.place.reload().await?;
-            self.place.enable(name).await
-        };
-        let result = installed.await;
-        if result.is_err() {
-            // What is told is why it failed; that putting back failed too shows in the status.
-            if !self.is_there() {
-                let _ = self.place.disable(name).await;
-            }
-            let _ = self.write(|(unit, _)| unit.text.as_deref());
-            let _ = self.place.reload().await;
-        }
-        result
-    }
-
-    /// Writes each unit, or removes it where it has no text.
-    fn write<'a>(
-        &'a self,
-        text: impl Fn(&'a (Unit, Option<String>)) -> Option<&'a str>,
-    ) -> Result<(), ScheduleError> {
-        for change in &self.units {
-            let path = &change.0.path;
-            match text(change) {
-                Some(text) => {
-                    let directory = parent(path);
-                    std::fs::create_dir_all(&directory)
-                        .map_err(|error| ScheduleError::file("write", &directory, error))?;
-                    write_whole_as(path, text.as_bytes(), UNIT_MODE).map_err(ScheduleError::Write)?;
-                }
-                None => match std::fs::remove_file(path) {
-                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                        return Err(ScheduleError::file("remove", path, error));
-                    }
-                    _ => {}
-                },
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The system's crontabs that can be read, with their paths.
-pub(super) fn system_crontabs(machine: &Machine) -> Vec<(String, Vec<u8>)> {
-    let mut files = Vec::new();
-    for path in &machine.system_crontabs {
-        match std::fs::read_dir(path) {
-            Ok(directory) => {
-                let mut paths: Vec<PathBuf> = directory.flatten().map(|entry| entry.path()).collect();
-                paths.sort();
-                files.extend(paths);
-            }
-            Err(_) => files.push(path.clone()),
-        }
-    }
-    let read = |path: PathBuf| {
-        let text = crate::report::files::read_bytes(&path, 1 << 20).ok()?;
-        Some((path.display().to_string(), text))
-    };
-    files.into_iter().filter_map(read).collect()
-}
-
 pub(super) fn no_linger() -> Finding {
     Finding::worth_a_look(FindingCode::NoLinger, "timers of this user stop when the user logs out")
         .help("let them run with `loginctl enable-linger`")
@@ -515,12 +394,4 @@ pub(super) fn unreadable(error: &ScheduleError) -> Finding {
 
 fn lines_of(entries: &[Entry], name: &ScheduleName) -> Vec<usize> {
     entries.iter().filter(|entry| entry.is_of(name)).map(|entry| entry.line).collect()
-}
-
-/// Refuses units that are there and were not written by us.
-fn foreign(units: &[Unit]) -> Result<(), ScheduleError> {
-    match units.iter().find(|unit| unit.text.is_some() && unit.written_for().is_none()) {
-        Some(unit) => Err(ScheduleError::Foreign { path: unit.path.clone() }),
-        None => Ok(()),
-    }
 }
