@@ -46,6 +46,8 @@ pub struct Config {
     pub rollback: Rollback,
     /// The signing keys: where they lie, and what rotations go by.
     pub keys: KeySettings,
+    /// Whether the settings file has a table of them.
+    pub has_keys: bool,
     /// What the scheduled rotation of keys does beside rotating; its path counts from where we are.
     pub schedule: Schedule,
     /// What is odd about the settings without being wrong, for a person to read.
@@ -70,7 +72,8 @@ impl Config {
         };
         let schema = schema(flags, &file, environment)?;
         let lock_timeout = lock_timeout(&file, environment)?;
-        let keys = keys(file.keys.clone(), directory, environment)?;
+        let has_keys = file.keys.is_some();
+        let keys = keys(file.keys.clone().unwrap_or_default(), directory, environment)?;
         let mut warnings = Vec::new();
         let database_url = database_url(flags, &file, path.as_deref(), environment, &mut warnings)?;
         Ok(Self {
@@ -82,6 +85,7 @@ impl Config {
             lock_timeout,
             rollback: file.rollback,
             keys,
+            has_keys,
             schedule: Schedule { textfile: file.schedule.textfile.map(beside), ..file.schedule },
             warnings,
             database_url,

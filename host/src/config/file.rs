@@ -22,8 +22,7 @@ pub(super) struct Settings {
     pub(super) lock_timeout_ms: Option<u64>,
     #[serde(default)]
     pub(super) rollback: Rollback,
-    #[serde(default)]
-    pub(super) keys: KeySettings,
+    pub(super) keys: Option<KeySettings>,
     #[serde(default)]
     pub(super) schedule: Schedule,
 }
@@ -100,7 +99,9 @@ pub(super) fn read(path: &Path) -> Result<Settings, HostError> {
             "the keys are database_url, schema, policy, endpoints, lock_timeout_ms and the tables [keys], [rollback] and [schedule]",
         )
     })?;
-    settings.keys.check(path)?;
+    if let Some(keys) = &settings.keys {
+        keys.check(path)?;
+    }
     let checks = [
         ("rollback.restart", &settings.rollback.restart),
         ("rollback.health_check", &settings.rollback.health_check),

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use super::error::ScheduleError;
 use crate::config::{Check, Config, Schedule};
+use crate::keys::{KeySettings, StoreKind};
 
 /// The `PATH` of everything that the schedule runs, whatever cron or systemd would give it.
 pub const JOB_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -75,21 +76,16 @@ pub struct KeyPlaces {
     pub env_file: PathBuf,
     /// The directory of the rotation reports.
     pub logs: PathBuf,
-    /// The list of revoked keys, where it is a file.
-    pub revoked_file: Option<PathBuf>,
 }
 
 impl KeyPlaces {
-    /// Reads the table; its paths count from `directory`.
+    /// The places that the settings name; what does not count from the root counts from `directory`.
     #[must_use]
-    pub fn new(keys: &toml::Table, directory: &Path) -> Self {
-        let text = |name: &str| keys.get(name).and_then(toml::Value::as_str);
-        let path = |name: &str| text(name).map(|path| directory.join(path));
+    pub fn new(keys: &KeySettings, directory: &Path) -> Self {
         Self {
-            in_env_file: text("store").is_none_or(|store| store == "env"),
-            env_file: path("env_file").unwrap_or_else(|| directory.join(".env")),
-            logs: path("logs").unwrap_or_else(|| directory.join("logs/secret_key_rotation")),
-            revoked_file: path("revoked_file"),
+            in_env_file: keys.store == StoreKind::Env,
+            env_file: directory.join(&keys.env_file),
+            logs: directory.join(&keys.logs),
         }
     }
 }
@@ -104,12 +100,14 @@ impl Job {
     pub fn new(name: ScheduleName, program: PathBuf, config: &Config) -> Result<Self, ScheduleError> {
         let file = config.file.as_deref().ok_or(ScheduleError::NoSettings)?;
         let file = absolute(file)?;
-        let keys = config.keys.as_ref().ok_or_else(|| ScheduleError::NoKeys { config: file.clone() })?;
+        if !config.has_keys {
+            return Err(ScheduleError::NoKeys { config: file });
+        }
         let directory = parent(&file);
         let mut settings = config.schedule.clone();
         settings.textfile = settings.textfile.map(|path| absolute(&path)).transpose()?;
         Ok(Self {
-            places: KeyPlaces::new(keys, &directory),
+            places: KeyPlaces::new(&config.keys, &directory),
             name,
             program: absolute(&program)?,
             config: file,
@@ -142,7 +140,6 @@ impl Job {
             // A rename replaces the target of a link, in the target's directory.
             files.push(places.env_file.canonicalize().unwrap_or_else(|_| places.env_file.clone()));
         }
-        files.extend(places.revoked_file.clone());
         files.extend(self.settings.textfile.clone());
         let mut directories: Vec<PathBuf> = files.iter().map(|file| parent(file)).collect();
         directories.push(places.logs.clone());
@@ -193,8 +190,7 @@ mod tests {
     #[test]
     fn writes_to_the_outermost_directories() {
         assert_eq!(job("").writes_to(), [Path::new("/srv/erp")]);
-        let elsewhere =
-            job("env_file = '/etc/erp/env'\nlogs = '/var/log/erp'\nrevoked_file = '/etc/erp/x/revoked'");
+        let elsewhere = job("env_file = '/etc/erp/env'\nlogs = '/var/log/erp'");
         assert_eq!(elsewhere.writes_to(), [Path::new("/etc/erp"), Path::new("/var/log/erp")]);
         let stored = job("store = 'postgres'");
         assert_eq!(stored.writes_to(), [Path::new("/srv/erp/logs/secret_key_rotation")]);

@@ -34,7 +34,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, HostError> {
     let file = file.map_err(|error| HostError::file("find", Path::new("pbac.toml"), &error))?;
     let here = std::env::current_dir().map_err(|error| HostError::file("find", Path::new("."), &error))?;
     let directory = file.as_deref().and_then(Path::parent).unwrap_or(&here);
-    let places = KeyPlaces::new(config.keys.as_ref().unwrap_or(&toml::Table::new()), directory);
+    let places = KeyPlaces::new(&config.keys, directory);
     let program = match args.program {
         Some(program) => program,
         None => this_program()?,

@@ -78,6 +78,7 @@ fn quoted(word: &str) -> String {
 mod tests {
     use super::*;
     use crate::config::Schedule;
+    use crate::keys::KeySettings;
     use crate::schedule::{KeyPlaces, ScheduleName};
 
     fn job(directory: &str) -> Job {
@@ -86,7 +87,7 @@ mod tests {
             program: "/usr/bin/pbac".into(),
             config: Path::new(directory).join("pbac.toml"),
             settings: Schedule::default(),
-            places: KeyPlaces::new(&toml::Table::new(), Path::new(directory)),
+            places: KeyPlaces::new(&KeySettings::default(), Path::new(directory)),
         }
     }
 

@@ -184,6 +184,7 @@ fn program(path: &Path) -> Result<String, ScheduleError> {
 mod tests {
     use super::*;
     use crate::config::{Check, CommandLine, Schedule};
+    use crate::keys::KeySettings;
     use crate::schedule::{KeyPlaces, ScheduleName};
 
     fn job(directory: &str, restart: Option<&str>) -> Job {
@@ -194,7 +195,7 @@ mod tests {
             program: Path::new(directory).join("bin/pbac"),
             config: Path::new(directory).join("pbac.toml"),
             settings: Schedule { restart, ..Schedule::default() },
-            places: KeyPlaces::new(&toml::Table::new(), Path::new(directory)),
+            places: KeyPlaces::new(&KeySettings::default(), Path::new(directory)),
         }
     }
 
