@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The folders of `tests/cases` that are about files of the host, in forms of their own.
-const OTHER_FORMS: [&str; 2] = ["policy_files", "env_files"];
+/// The folders of `tests/cases` whose files have a form of their own: policy files and `.env` files for the host, histories of
+/// keys, tokens.
+const OTHER_FORMS: [&str; 4] = ["policy_files", "env_files", "keys", "tokens"];
 
 /// One file of cases. A table that a file does not have is empty.
 #[derive(Debug, Default, Deserialize)]

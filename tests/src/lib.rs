@@ -1,4 +1,4 @@
-//! What the suites share: the oracle that every way to evaluate is held to, worlds in plain strings, their generator,
+//! What the suites share: the oracles that every way to evaluate is held to, worlds in plain strings, their generator,
 //! the cases that are kept as data, and whatever else ours is held to.
 
 pub mod binary;
@@ -13,6 +13,10 @@ pub mod env_loaders;
 pub mod env_stepper;
 pub mod fleet;
 pub mod generate;
+pub mod key_cases;
+pub mod key_line;
+pub mod key_oracle;
+pub mod numbers;
 pub mod oracle;
 pub mod oracle_reports;
 pub mod picture;
@@ -22,5 +26,8 @@ pub mod round_trip;
 pub mod shrink;
 pub mod site;
 pub mod stepper;
+pub mod token_cases;
+pub mod token_oracle;
+pub mod tokens;
 pub mod traffic;
 pub mod world;

@@ -1,4 +1,7 @@
-//! A check allocates nothing, whatever is asked and whatever the answer.
+//! A check allocates nothing, whatever is asked and whatever the answer; verifying a token no more than its list of roles.
+
+#[path = "allocation/tokens.rs"]
+mod tokens;
 
 use pbac_tests::counting::{Counting, measure};
 use pbac_tests::{convert, generate};

@@ -6,9 +6,8 @@
 use pbac_tests::cases::answer_json;
 use pbac_tests::oracle_reports::{self, Rule};
 use pbac_tests::world::{Ask, Conflict, World};
-use pbac_tests::{convert, generate, oracle, shrink};
+use pbac_tests::{convert, generate, numbers, oracle, shrink};
 use policy_core::{Decision, Effect, Explanation, Index, Policy, Request, Timestamp};
-use std::env;
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -23,8 +22,8 @@ const REASONS: [&str; 6] =
 
 #[test]
 fn a_million_generated_decisions_agree() {
-    let wanted = number("PBAC_CASES").unwrap_or(DECISIONS).max(DECISIONS);
-    let seed = number("PBAC_SEED").unwrap_or(20_260_101);
+    let wanted = numbers::cases(DECISIONS);
+    let seed = numbers::first_seed();
     let asked = AtomicU64::new(0);
     let by_reason = REASONS.map(|_| AtomicU64::new(0));
     let threads = thread::available_parallelism().map_or(2, |cores| cores.get() as u64);
@@ -52,11 +51,6 @@ fn a_million_generated_decisions_agree() {
         // A reason that hardly ever came up would hardly be tested.
         assert!(count * 20 > asked, "only {count} of {asked} were {reason}");
     }
-}
-
-fn number(variable: &str) -> Option<u64> {
-    let text = env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is `{text}`, not a number")))
 }
 
 /// Compares everything about one world and answers how often each reason came up.

@@ -111,9 +111,9 @@ pub enum RotationError {
     /// A retired key would have to go while it still verifies.
     #[error("key `{id}` still verifies, and there is no place for one more retired key")]
     WouldPushOut {
-        /// The oldest key.
+        /// The oldest key; with no place at all, the one that signs.
         id: KeyId,
-        /// Until when it verifies.
+        /// Until when it verifies, or would.
         not_after: Option<Timestamp>,
     },
     /// The time given lies before what already happened.
@@ -149,12 +149,14 @@ impl KeyHistory {
     ///
     /// # Errors
     ///
-    /// When one is staged already, or the name is taken.
+    /// When one is staged already, the name is taken, or `now` lies before what already happened: a staging period counted
+    /// from too early a time would be over too early.
     pub fn stage(&self, fresh: &Fresh, now: Timestamp) -> Result<Change, RotationError> {
         if let Some(staged) = self.staged() {
             return Err(RotationError::AlreadyStaged { id: staged.id.clone() });
         }
         self.check_name(fresh)?;
+        self.check_clock(now)?;
         let mut change = self.sweep(now);
         change.events.push(KeyEvent::Staged { id: fresh.id.clone() });
         change.history.insert(fresh, KeyPhase::Staged { since: now });
@@ -234,6 +236,14 @@ impl KeyHistory {
         Ok(())
     }
 
+    fn check_clock(&self, now: Timestamp) -> Result<(), RotationError> {
+        let times = self.keys.iter().filter_map(|key| Some((key, key.phase.since()?)));
+        match times.into_iter().find(|(_, since)| *since > now) {
+            Some((key, since)) => Err(RotationError::ClockWentBack { id: key.id.clone(), since }),
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn insert(&mut self, fresh: &Fresh, phase: KeyPhase) {
         // A staged key stands last.
         self.keys.push(KeyRecord { id: fresh.id.clone(), algorithm: fresh.algorithm, phase });
@@ -247,27 +257,29 @@ impl KeyHistory {
         now: Timestamp,
         force: bool,
     ) -> Result<Change, RotationError> {
-        let before = self.keys.iter().filter_map(|key| Some((key, key.phase.since()?)));
-        if let Some((key, since)) = before.into_iter().find(|(_, since)| *since > now) {
-            return Err(RotationError::ClockWentBack { id: key.id.clone(), since });
-        }
+        self.check_clock(now)?;
         let Change { mut history, mut events } = self.sweep(now);
-        let places = rules.history.saturating_sub(usize::from(self.active().is_some()));
-        let oldest_first: Vec<KeyRecord> = history.retired().skip(places).cloned().collect();
-        for KeyRecord { id, phase, .. } in oldest_first.into_iter().rev() {
-            let KeyPhase::Retired { not_after, .. } = phase else { continue };
+        let end = now.after(rules.grace);
+        // From the newest: the key that retires now, unless that is its end, and those that did before.
+        let retires = history.active().filter(|_| now < end);
+        let retired = retires.into_iter().chain(history.retired());
+        let beyond: Vec<KeyRecord> = retired.skip(rules.history).cloned().collect();
+        for KeyRecord { id, phase, .. } in beyond.into_iter().rev() {
+            let not_after = match phase {
+                KeyPhase::Retired { not_after, .. } => not_after,
+                _ => Some(end),
+            };
             if !force {
                 return Err(RotationError::WouldPushOut { id, not_after });
             }
             history.keys.retain(|key| key.id != id);
             events.push(KeyEvent::PushedOut { id, not_after });
         }
-        let not_after = now.after(rules.grace);
         for key in &mut history.keys {
             key.phase = match key.phase {
                 KeyPhase::Active { .. } => {
-                    events.push(KeyEvent::Retired { id: key.id.clone(), not_after });
-                    KeyPhase::Retired { since: Some(now), not_after: Some(not_after) }
+                    events.push(KeyEvent::Retired { id: key.id.clone(), not_after: end });
+                    KeyPhase::Retired { since: Some(now), not_after: Some(end) }
                 }
                 KeyPhase::Staged { .. } if key.id == successor => KeyPhase::Active { since: Some(now) },
                 other => settled(other, now, rules.grace),

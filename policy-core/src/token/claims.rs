@@ -1,7 +1,7 @@
 //! The second part of a token: what it says about whom.
 
 use super::TokenError;
-use super::value::Value;
+use super::value::{Value, object};
 use crate::time::Timestamp;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -76,12 +76,14 @@ pub(super) struct Read<'a> {
     pub(super) claims: Claims<'a>,
     pub(super) not_before: Option<Timestamp>,
     pub(super) issuer: Option<Cow<'a, str>>,
-    pub(super) audiences: Vec<Cow<'a, str>>,
+    /// A text, a list of texts, or nothing.
+    pub(super) audience: Value<'a>,
 }
 
 /// Reads claims from their JSON.
 pub(super) fn read(json: &[u8]) -> Result<Read<'_>, TokenError> {
-    let members: Members<'_> = serde_json::from_slice(json).map_err(|_| TokenError::MalformedClaims)?;
+    let members: Option<Members<'_>> = object(json).and_then(|text| serde_json::from_str(text).ok());
+    let members = members.ok_or(TokenError::MalformedClaims)?;
     Ok(Read {
         claims: Claims {
             user_id: user(members.user_id)?,
@@ -93,9 +95,9 @@ pub(super) fn read(json: &[u8]) -> Result<Read<'_>, TokenError> {
         },
         not_before: date(&members.nbf, "nbf")?,
         issuer: text(members.iss, "iss")?,
-        audiences: match members.aud {
-            Value::Text(one) => Vec::from([one]),
-            several => texts(several, "aud")?,
+        audience: match members.aud {
+            aud @ (Value::Null | Value::Text(_) | Value::Texts(_)) => aud,
+            _ => return Err(TokenError::InvalidClaim("aud")),
         },
     })
 }

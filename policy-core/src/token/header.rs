@@ -1,10 +1,9 @@
 //! The first part of a token: which key it says it is from.
 
 use super::TokenError;
-use super::value::Value;
+use super::value::{Value, object};
 use alloc::borrow::Cow;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 /// What a token says of itself before anything is verified (RFC 7515 section 4). Good for finding the key, and for nothing
 /// else.
@@ -16,34 +15,21 @@ pub struct Header<'a> {
     pub kid: Option<Cow<'a, str>>,
 }
 
-/// A header as JSON has it. Members that are not named here mean nothing to us: keys and addresses of keys in a token
+/// A header as JSON has it. One of these members that is there twice is refused by the reader. Members that are not named here mean nothing to us: keys and addresses of keys in a token
 /// (`jwk`, `jku`, `x5u`) least of all.
 #[derive(Deserialize)]
 struct Members<'a> {
     #[serde(borrow)]
     alg: Value<'a>,
-    #[serde(borrow, default)]
-    kid: Option<Given<'a>>,
-    #[serde(default)]
-    crit: Option<Present>,
+    #[serde(borrow, default = "absent")]
+    kid: Value<'a>,
+    #[serde(borrow, default = "absent")]
+    crit: Value<'a>,
 }
 
-/// A value that is there: also `null`, which an `Option` alone would take for none.
-struct Given<'a>(Value<'a>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Given<'a> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Value::deserialize(deserializer).map(Self)
-    }
-}
-
-/// As [`Given`], whatever the value.
-struct Present;
-
-impl<'de> Deserialize<'de> for Present {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        IgnoredAny::deserialize(deserializer).map(|_| Self)
-    }
+/// A member that is not there. One that is `null` is there: a token does not get every key tried by a `kid` that says nothing.
+const fn absent<'a>() -> Value<'a> {
+    Value::Absent
 }
 
 /// Reads a header from its JSON.
@@ -53,15 +39,16 @@ impl<'de> Deserialize<'de> for Present {
 /// [`TokenError::MalformedHeader`] when it is no object with a text `alg` and, if any, a text `kid`, each once;
 /// [`TokenError::UnsupportedExtension`] when it has a `crit`.
 pub fn header(json: &[u8]) -> Result<Header<'_>, TokenError> {
-    let members: Members<'_> = serde_json::from_slice(json).map_err(|_| TokenError::MalformedHeader)?;
-    if members.crit.is_some() {
+    let members: Option<Members<'_>> = object(json).and_then(|text| serde_json::from_str(text).ok());
+    let members = members.ok_or(TokenError::MalformedHeader)?;
+    if members.crit != Value::Absent {
         return Err(TokenError::UnsupportedExtension);
     }
     let Value::Text(algorithm) = members.alg else { return Err(TokenError::MalformedHeader) };
     let kid = match members.kid {
-        None => None,
-        Some(Given(Value::Text(kid))) => Some(kid),
-        Some(_) => return Err(TokenError::MalformedHeader),
+        Value::Absent => None,
+        Value::Text(kid) => Some(kid),
+        _ => return Err(TokenError::MalformedHeader),
     };
     Ok(Header { algorithm, kid })
 }

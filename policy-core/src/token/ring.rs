@@ -1,10 +1,17 @@
 //! The keys that may verify, made ready.
 
+use super::TokenError;
+use super::header::{Header, header};
 use super::verifier::{Verifier, VerifyingKey};
-use crate::keys::{KeyHistory, KeyId, KeyRecord};
+use crate::keys::{Algorithm, KeyHistory, KeyId, KeyRecord};
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use base64::display::Base64Display;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use core::time::Duration;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use thiserror::Error;
 
 /// What a token has to say beside its signature (SPEC section 5).
@@ -27,6 +34,18 @@ pub struct KeyRing {
     /// One for each key of the history, in its order.
     pub(super) verifiers: Vec<Verifier>,
     pub(super) rules: TokenRules,
+    /// What common issuers write for the first part of a token, with what reading it comes to: nearly every token has one of
+    /// these, and need not be decoded and read twice.
+    pub(super) known_headers: HashMap<String, Tried, FixedState>,
+}
+
+/// The keys that may have signed a token, as its header has it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Tried {
+    /// The one at this place, which it names.
+    One(usize),
+    /// All of an algorithm, in the history's order: it names none.
+    All(Algorithm),
 }
 
 /// Why there is no ring.
@@ -62,7 +81,15 @@ impl KeyRing {
             usable.ok_or_else(|| RingError::Unusable(record.id.clone()))
         };
         let verifiers = history.keys().iter().map(verifier).collect::<Result<_, _>>()?;
-        Ok(Self { history: history.clone(), verifiers, rules })
+        let known_headers = HashMap::default();
+        let mut ring = Self { history: history.clone(), verifiers, rules, known_headers };
+        for json in history.keys().iter().flat_map(common_headers) {
+            if let Ok(tried) = header(json.as_bytes()).and_then(|header| ring.tried(&header)) {
+                let part = Base64Display::new(json.as_bytes(), &URL_SAFE_NO_PAD);
+                ring.known_headers.insert(format!("{part}"), tried);
+            }
+        }
+        Ok(ring)
     }
 
     /// The names and times of its keys.
@@ -76,4 +103,38 @@ impl KeyRing {
     pub const fn rules(&self) -> &TokenRules {
         &self.rules
     }
+
+    /// Which keys may have signed a token with this header, whatever the time.
+    pub(super) fn tried(&self, header: &Header<'_>) -> Result<Tried, TokenError> {
+        let keys = self.history.keys();
+        let algorithm = Algorithm::from_name(&header.algorithm);
+        let Some(kid) = header.kid.as_deref() else {
+            let fits = |key: &KeyRecord| Some(key.algorithm) == algorithm;
+            return match algorithm {
+                _ if keys.is_empty() => Err(TokenError::NoKey),
+                Some(algorithm) if keys.iter().any(fits) => Ok(Tried::All(algorithm)),
+                _ => Err(TokenError::AlgorithmMismatch),
+            };
+        };
+        if self.history.revocation(kid).is_some() {
+            return Err(TokenError::RevokedKey);
+        }
+        let place = keys.iter().position(|key| key.id.as_str() == kid).ok_or(TokenError::UnknownKey)?;
+        match keys.get(place) {
+            Some(key) if Some(key.algorithm) == algorithm => Ok(Tried::One(place)),
+            _ => Err(TokenError::AlgorithmMismatch),
+        }
+    }
+}
+
+/// The headers of tokens by this key, with and without its name, as jsonwebtoken and as PyJWT and python-jose write them.
+fn common_headers(key: &KeyRecord) -> [String; 4] {
+    // Neither has a character that JSON would escape.
+    let KeyRecord { id, algorithm, .. } = key;
+    [
+        format!(r#"{{"typ":"JWT","alg":"{algorithm}","kid":"{id}"}}"#),
+        format!(r#"{{"alg":"{algorithm}","kid":"{id}","typ":"JWT"}}"#),
+        format!(r#"{{"typ":"JWT","alg":"{algorithm}"}}"#),
+        format!(r#"{{"alg":"{algorithm}","typ":"JWT"}}"#),
+    ]
 }

@@ -1,13 +1,13 @@
 //! Verifying one token.
 
 use super::claims::{self, Claims, Read};
-use super::header::{Header, header};
-use super::ring::KeyRing;
+use super::header::header;
+use super::ring::{KeyRing, Tried};
+use super::value::Value;
 use super::verifier::Verifier;
 use super::{TokenError, TokenRules};
-use crate::keys::{Algorithm, KeyPhase, KeyRecord};
+use crate::keys::{KeyPhase, KeyRecord};
 use crate::time::Timestamp;
-use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 use base64::Engine;
@@ -63,75 +63,56 @@ impl KeyRing {
             return Err(TokenError::TooLong);
         }
         let parts = Parts::split(token)?;
-        let json = decode(parts.header, &mut buffer.0).ok_or(TokenError::MalformedHeader)?;
-        let header = header(json)?;
-        let named_key = header.kid.is_some();
-        let tried = self.tried(&header, now)?;
+        let tried = match self.known_headers.get(parts.header) {
+            Some(tried) => *tried,
+            None => {
+                let json = decode(parts.header, &mut buffer.0).ok_or(TokenError::MalformedHeader)?;
+                self.tried(&header(json)?)?
+            }
+        };
         let mut signature = [0; MAX_SIGNATURE_BYTES];
         let length = URL_SAFE_NO_PAD.decode_slice(parts.signature, &mut signature);
         let signature =
             length.ok().and_then(|length| signature.get(..length)).ok_or(TokenError::BadSignature)?;
-        let key = self.signer(tried, parts.signed, signature, now).ok_or(TokenError::BadSignature)?;
+        let key = self.signer(tried, parts.signed, signature, now)?;
 
         let json = decode(parts.claims, &mut buffer.0).ok_or(TokenError::MalformedClaims)?;
         let read = claims::read(json)?;
-        self.rules.check_age(key, &read.claims)?;
+        self.rules.check_age(key, &read.claims, now)?;
         self.rules.check(&read, now)?;
-        Ok(Verified { key, named_key, claims: read.claims })
+        Ok(Verified { key, named_key: matches!(tried, Tried::One(_)), claims: read.claims })
     }
 
-    /// Which keys may have signed a token with this header.
-    fn tried(&self, header: &Header<'_>, now: Timestamp) -> Result<Tried, TokenError> {
-        let keys = self.history().keys();
-        let algorithm = Algorithm::from_name(&header.algorithm);
-        let Some(kid) = header.kid.as_deref() else {
-            let fits = |key: &KeyRecord| Some(key.algorithm) == algorithm;
-            return match algorithm {
-                _ if keys.is_empty() => Err(TokenError::NoKey),
-                Some(algorithm) if keys.iter().any(fits) => Ok(Tried::All(algorithm)),
-                _ => Err(TokenError::AlgorithmMismatch),
-            };
-        };
-        if self.history().revocation(kid).is_some() {
-            return Err(TokenError::RevokedKey);
-        }
-        let place = keys.iter().position(|key| key.id.as_str() == kid).ok_or(TokenError::UnknownKey)?;
-        match keys.get(place) {
-            Some(key) if Some(key.algorithm) != algorithm => Err(TokenError::AlgorithmMismatch),
-            Some(key) if !key.verifies_at(now) => Err(TokenError::ExpiredKey),
-            _ => Ok(Tried::One(place)),
-        }
-    }
-
-    /// The first of them that did.
-    fn signer(&self, tried: Tried, signed: &str, signature: &[u8], now: Timestamp) -> Option<&KeyRecord> {
+    /// The first of these keys that signed the token and verifies at `now`.
+    fn signer(
+        &self,
+        tried: Tried,
+        signed: &str,
+        signature: &[u8],
+        now: Timestamp,
+    ) -> Result<&KeyRecord, TokenError> {
         let mut keys = self.history().keys().iter().zip(&self.verifiers);
-        let verifies =
-            |(_, verifier): &(&KeyRecord, &Verifier)| verifier.verifies(signed.as_bytes(), signature);
+        let is_by = |(_, verifier): &(&KeyRecord, &Verifier)| verifier.verifies(signed.as_bytes(), signature);
         let found = match tried {
-            Tried::One(place) => keys.nth(place).filter(verifies),
+            Tried::One(place) => match keys.nth(place) {
+                Some((key, _)) if !key.verifies_at(now) => return Err(TokenError::ExpiredKey),
+                one => one.filter(is_by),
+            },
             Tried::All(algorithm) => {
-                keys.filter(|(key, _)| key.algorithm == algorithm && key.verifies_at(now)).find(verifies)
+                keys.filter(|(key, _)| key.algorithm == algorithm && key.verifies_at(now)).find(is_by)
             }
         };
-        found.map(|(key, _)| key)
+        found.map(|(key, _)| key).ok_or(TokenError::BadSignature)
     }
-}
-
-/// The keys that may have signed a token.
-#[derive(Clone, Copy)]
-enum Tried {
-    /// The one at this place.
-    One(usize),
-    /// All of an algorithm, in the history's order.
-    All(Algorithm),
 }
 
 impl TokenRules {
     /// Whether a token is of an age that its key could have signed: a key that is retired, and so may have been stolen by
     /// somebody who dates tokens back, signs nothing new and nothing that lives long.
-    fn check_age(&self, key: &KeyRecord, claims: &Claims<'_>) -> Result<(), TokenError> {
-        let KeyPhase::Retired { since: Some(retired), .. } = key.phase else { return Ok(()) };
+    fn check_age(&self, key: &KeyRecord, claims: &Claims<'_>, now: Timestamp) -> Result<(), TokenError> {
+        let KeyPhase::Retired { since, .. } = key.phase else { return Ok(()) };
+        // Where nobody knows when it was, it surely was before now.
+        let retired = since.unwrap_or(now);
         let issued = match claims.iat {
             Some(issued) if issued > retired.after(SKEW) => return Err(TokenError::IssuedAfterRetirement),
             Some(issued) => issued,
@@ -146,22 +127,27 @@ impl TokenRules {
 
     /// Whether a token holds at `now`, and is from and for whom it has to be.
     fn check(&self, read: &Read<'_>, now: Timestamp) -> Result<(), TokenError> {
-        let is_one_of = |accepted: &[String], text: &Cow<'_, str>| accepted.iter().any(|one| one == text);
         if now >= read.claims.exp.after(self.leeway) {
             return Err(TokenError::Expired);
         }
         if read.not_before.is_some_and(|start| start > now.after(self.leeway)) {
             return Err(TokenError::NotYetValid);
         }
-        if !self.issuers.is_empty() && !read.issuer.as_ref().is_some_and(|iss| is_one_of(&self.issuers, iss))
+        if !self.issuers.is_empty() && !read.issuer.as_ref().is_some_and(|iss| is_one_of(iss, &self.issuers))
         {
             return Err(TokenError::WrongIssuer);
         }
-        if !self.audiences.is_empty() && !read.audiences.iter().any(|aud| is_one_of(&self.audiences, aud)) {
-            return Err(TokenError::WrongAudience);
-        }
-        Ok(())
+        let for_us = match &read.audience {
+            Value::Text(aud) => is_one_of(aud, &self.audiences),
+            Value::Texts(several) => several.iter().any(|aud| is_one_of(aud, &self.audiences)),
+            _ => false,
+        };
+        if self.audiences.is_empty() || for_us { Ok(()) } else { Err(TokenError::WrongAudience) }
     }
+}
+
+fn is_one_of(text: &str, accepted: &[String]) -> bool {
+    accepted.iter().any(|one| one == text)
 }
 
 /// A token's three parts, as they stand in it.
@@ -186,8 +172,10 @@ impl<'a> Parts<'a> {
 
 /// Decodes base64url without padding, in its one canonical form, into the buffer.
 fn decode<'a>(text: &str, buffer: &'a mut Vec<u8>) -> Option<&'a [u8]> {
-    // What a token's length bounds, and more than enough.
-    buffer.resize(text.len(), 0);
+    // What a token's length bounds, and more than enough. Memory that is there already is not cleared again.
+    if buffer.len() < text.len() {
+        buffer.resize(text.len(), 0);
+    }
     let length = URL_SAFE_NO_PAD.decode_slice(text, buffer).ok()?;
     buffer.get(..length)
 }
