@@ -28,7 +28,7 @@ async fn run(place: &Place) -> Result<RunReport, ScheduleError> {
 
 async fn run_at(place: &Place, now: Timestamp, limit: Duration) -> Result<RunReport, ScheduleError> {
     let Config { file, keys, schedule, .. } = place.config();
-    let places = KeyPlaces::new(&keys.unwrap(), &place.path(""));
+    let places = KeyPlaces::new(&keys, &place.path(""));
     let run = Run {
         name: &name("erp"),
         program: &place.bin("pbac"),
