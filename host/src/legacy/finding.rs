@@ -77,6 +77,8 @@ pub enum FindingCode {
     ForeignTables,
     /// The policy says nothing about where legacy roles lie.
     NoSource,
+    /// No legacy endpoint rules are named, so nobody's access can be compared.
+    NoRules,
     /// The database's encoding cannot hold every name.
     Encoding,
     /// The name of the schema leaves no room for the date of a parked one.

@@ -95,6 +95,11 @@ impl Preflight {
             AccessCheck::run(endpoints, &file.policy, rename)
         });
         let access = access.transpose()?;
+        if access.is_none() {
+            let message = "no legacy endpoint rules are named, so nobody has compared what users may do today with what they \
+                will: who gains access is not known; name them by --endpoints or `endpoints` in pbac.toml";
+            findings.push(Finding::note(FindingCode::NoRules, message));
+        }
         let mut difference = None;
         if let (Some(source), Some(endpoints)) = (&file.source, endpoints)
             && !findings.iter().any(Finding::stops)

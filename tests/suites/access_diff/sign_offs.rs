@@ -119,6 +119,23 @@ async fn a_role_that_nobody_has_is_only_noted() {
 }
 
 #[tokio::test]
+async fn without_legacy_rules_it_is_said_that_nobody_compared() {
+    let shop = Shop::open().await;
+    let noted = |findings: &Value| {
+        let findings = findings.as_array().unwrap();
+        findings.iter().find(|finding| finding["code"] == "no_rules").map(|finding| finding["stops"].clone())
+    };
+    assert_eq!(noted(&shop.json(6, &["plan"])["preflight"]["findings"]), None);
+    shop.write("pbac.toml", "");
+    let plan = shop.json(0, &["plan"]);
+    assert_eq!(plan["preflight"]["difference"], Value::Null);
+    assert_eq!(noted(&plan["preflight"]["findings"]), Some(json!(false)));
+    let (status, text, errors) = shop.run(&["migrate"]);
+    assert_eq!(status, 0, "{errors}");
+    assert!(format!("{text}{errors}").contains("who gains access is not known"), "{text}{errors}");
+}
+
+#[tokio::test]
 async fn without_users_to_look_at_every_role_counts() {
     let shop = Shop::open().await;
     let (without, _) = POLICY.split_once("[source]").unwrap();
