@@ -252,7 +252,7 @@ impl<'a> Trip<'a> {
             "INSERT INTO {ours}.user_custom_permissions (user_id, pattern, effect, expires_at, reason, granted_by) \
              SELECT coalesce((SELECT min(user_id) FROM {ours}.all_users()), 'nobody'), name, effect, \
              '2999-01-01', 'a ''reason'' with \\ and a\ttab', 'somebody' \
-             FROM (VALUES ('allow'), ('deny')) AS e (effect), (SELECT min(name) AS name FROM {ours}.permissions) AS p \
+             FROM (VALUES ('allow'), ('deny')) AS e (effect), (SELECT coalesce(min(name), '*') AS name FROM {ours}.permissions) AS p \
              ON CONFLICT DO NOTHING"
         );
         let mut connection = self.database.connect().await;

@@ -1,5 +1,5 @@
-//! Every migration case of the tree goes there and back and there again. Those of the suite `migrate` do so by its own
-//! harness, whenever it has migrated.
+//! Every migration case of the tree goes there and back and there again. Those of the suites `migrate`, `schemas` and
+//! `inspect` do so by their own harness, whenever it has migrated.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -66,7 +66,7 @@ async fn a_draft_gives_every_user_what_the_framework_gives() {
         if query.is_empty() {
             continue;
         }
-        world.migrate(&[]);
+        world.migrate(&[]).await;
         let mut expected = world.pairs(&query).await;
         expected.retain(|(user, _)| !user.starts_with("role:"));
         assert!(expected.len() > 3, "{name}: {expected:?}");
@@ -106,7 +106,7 @@ async fn a_draft_gives_every_user_the_roles_that_the_framework_gives() {
             );
         }
         std::fs::write(world.directory.path().join("policy.toml"), lines).unwrap();
-        world.migrate(&[]);
+        world.migrate(&[]).await;
         let expected = world.pairs(&query).await;
         let mut found = world.effective().await;
         for (_, permission) in &mut found {

@@ -110,7 +110,7 @@ async fn the_plain_shapes_are_drafted_and_migrate() {
         for line in shape.source {
             assert!(draft.contains(line), "{line} in\n{draft}");
         }
-        world.migrate(&[]);
+        world.migrate(&[]).await;
         let labels = world.pairs("SELECT user_id, label FROM pbac.all_users() WHERE label IS NOT NULL").await;
         let labels: Vec<(&str, &str)> =
             labels.iter().map(|(user, label)| (user.as_str(), label.as_str())).collect();
@@ -123,7 +123,7 @@ async fn what_users_hold_themselves_becomes_overrides() {
     let Some(shape) = SHAPES.last() else { return };
     let world = World::with(shape.legacy).await;
     assert_eq!(world.init(&[]).0, 0);
-    world.migrate(&[]);
+    world.migrate(&[]).await;
     let expected = [("1", "posts.edit"), ("1", "posts.view"), ("2", "posts.edit")];
     assert_eq!(world.effective().await, expected.map(|(user, name)| (user.to_owned(), name.to_owned())));
 }
@@ -137,7 +137,7 @@ async fn keys_that_only_names_suggest_are_guesses() {
     assert_eq!(status, 0, "{answer}");
     let said = remarks(&answer, "guessed").join("\n");
     assert!(said.contains("public.users.role_id: it leads to `public.roles` by its name"), "{said}");
-    world.migrate(&[]);
+    world.migrate(&[]).await;
     let labels = world.pairs("SELECT right(user_id, 1), label FROM pbac.all_users()").await;
     let labels: Vec<(&str, &str)> =
         labels.iter().map(|(user, label)| (user.as_str(), label.as_str())).collect();
@@ -152,5 +152,5 @@ async fn keys_that_only_names_suggest_are_guesses() {
     for table in ["app.role_parents", "app.user_permissions"] {
         assert!(unsure.contains(&format!("{table}: by its name it says who may do what")), "{unsure}");
     }
-    world.migrate(&[]);
+    world.migrate(&[]).await;
 }

@@ -94,7 +94,7 @@ async fn a_swapped_table_of_users_is_found() {
     assert!(remarks(&answer, "found").iter().any(|text| text.contains("AUTH_USER_MODEL")));
     let draft = world.file("policy.toml");
     assert!(draft.contains("table = \"public.people_person_groups\", from = \"person_id\""), "{draft}");
-    world.migrate(&[]);
+    world.migrate(&[]).await;
     let framework = std::fs::read_to_string(schemas().join("django/framework.sql")).unwrap();
     let expected = world.pairs(&swap(&framework).replace("AS user_id", "AS id")).await;
     assert_eq!(world.effective().await, expected);
@@ -135,7 +135,7 @@ async fn a_deny_of_a_role_stops_until_it_is_said_what_becomes_of_it() {
     );
     let (status, answer) = world.init(&[&keymatch[..], &["--choose", "role-denies=overrides"]].concat());
     assert_eq!(status, 0, "{answer}");
-    world.migrate(&[]);
+    world.migrate(&[]).await;
     let found = world.effective().await;
     let of = |user: &str| -> Vec<&str> {
         found.iter().filter(|(name, _)| name == user).map(|(_, permission)| permission.as_str()).collect()
@@ -180,7 +180,7 @@ async fn two_realms_stop_and_one_name_of_two_clients_is_told_apart() {
     );
     assert!(draft.contains("role-read = \"orders-api/orders-read\""), "{draft}");
     assert!(draft.contains("where = { realm_id = \"r-shop\" }"), "{draft}");
-    world.migrate(&[]);
+    world.migrate(&[]).await;
     let roles = world.pairs("SELECT user_id, role FROM pbac.all_users() WHERE role IS NOT NULL").await;
     assert!(roles.contains(&("u-robot".to_owned(), "orders-write".to_owned())), "{roles:?}");
     let others = world.pairs("SELECT user_id, user_id FROM pbac.all_users() WHERE user_id = 'u-else'").await;
@@ -204,7 +204,7 @@ async fn teams_stop_until_one_is_chosen() {
     assert_eq!(status, 0);
     let draft = world.file("policy.toml");
     assert!(!draft.contains("[roles.captain]") && draft.contains("ignore_labels = [\"captain\"]"), "{draft}");
-    world.migrate(&[]);
+    world.migrate(&[]).await;
 }
 
 #[tokio::test]

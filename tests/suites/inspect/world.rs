@@ -3,8 +3,11 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use pbac::policy_file;
+use pbac::postgres::Identifier;
 use pbac_tests::binary;
 use pbac_tests::database::TestDatabase;
+use pbac_tests::round_trip;
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 
@@ -65,13 +68,17 @@ impl World {
         pairs
     }
 
-    /// Puts the draft in force, with the framework's own rules beside it where there are any.
-    pub fn migrate(&self, more: &[&str]) {
+    /// Puts the draft in force, with the framework's own rules beside it where there are any. It goes there and back too,
+    /// in a copy of the database.
+    pub async fn migrate(&self, more: &[&str]) {
         let rules = self.directory.path().join("legacy-permissions.toml");
         let endpoints: &[&str] =
             if rules.exists() { &["--endpoints", "legacy-permissions.toml"] } else { &[] };
         let ran = self.run(&[&["migrate", "--yes", "--no-administrator"], endpoints, more].concat());
         assert_eq!(ran.status, 0, "{}{}", ran.output, ran.errors);
+        let file = policy_file::load(&self.directory.path().join("policy.toml")).unwrap();
+        let schema = Identifier::new("pbac").unwrap();
+        round_trip::from_migrated(&self.database, &schema, &file).await;
     }
 
     /// Who may do what by the functions of pbac. Subjects that are roles themselves are left out.
