@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use pbac::config::Rollback as Commands;
@@ -30,6 +30,9 @@ use tempfile::TempDir;
 
 use crate::database::TestDatabase;
 use crate::dump::{dump, program, same, same_shape};
+
+/// Where the cases of the tree are taken over to.
+const SCHEMA: &str = "pbac";
 
 /// A database of somebody's application and the policy that is to take it over.
 #[derive(Clone, Debug)]
@@ -83,27 +86,32 @@ impl Case {
             .await
             .unwrap_or_else(|error| panic!("{}: {error}", self.name));
         connection.close().await.expect("it can be closed");
-        let schema = Identifier::new("pbac").expect("a name");
+        let schema = Identifier::new(SCHEMA).expect("a name");
         Trip::new(&database, &schema, &self.file).go(&self.name).await;
     }
 }
 
 /// The same from a migrated database on, in a copy of it: for a harness that has just migrated. Each policy is tried once
-/// a process, however many tests migrate to it.
+/// a process, however many tests migrate to it, and those of [`cases`] are left to the suite that runs all of them.
 ///
 /// # Panics
 ///
 /// When something is not as it was.
 pub async fn from_migrated(database: &TestDatabase, schema: &Identifier, file: &PolicyFile) {
-    static TRIED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    let this = format!("{schema} {:?} {:?}", file.policy, file.source);
-    if !TRIED.lock().unwrap_or_else(PoisonError::into_inner).insert(this) {
+    static TRIED: LazyLock<Mutex<BTreeSet<String>>> =
+        LazyLock::new(|| Mutex::new(cases().iter().map(|case| what(SCHEMA, &case.file)).collect()));
+    if !TRIED.lock().unwrap_or_else(PoisonError::into_inner).insert(what(schema.as_str(), file)) {
         return;
     }
     // Others may be connected, which a copy by template does not allow.
     let copy = TestDatabase::create().await;
     copy_database(database.url_text(), copy.url_text());
     Trip::new(&copy, schema, file).go(&file.name).await;
+}
+
+/// What is tried once: a policy, and where the legacy roles lie, in one schema.
+fn what(schema: &str, file: &PolicyFile) -> String {
+    format!("{schema} {:?} {:?}", file.policy, file.source)
 }
 
 /// Everything of one database into another that is empty.
