@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use pbac::postgres::{Cluster, ClusterOptions, DatabaseUrl, Identifier};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -106,6 +107,42 @@ impl Drop for TestDatabase {
         if !thread::panicking() {
             dropped.expect("the thread ends").expect("the test database can be dropped");
         }
+    }
+}
+
+/// Runs statements on a connection of their own.
+///
+/// # Panics
+///
+/// When the server refuses.
+pub async fn run_sql(database: &TestDatabase, sql: &str) {
+    let mut connection = database.connect().await;
+    let done = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await;
+    done.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    connection.close().await.expect("the connection ends");
+}
+
+/// Waits until nobody else is connected: a server ends what a dead client began when it notices.
+///
+/// # Panics
+///
+/// When somebody stays.
+pub async fn settle(database: &TestDatabase) {
+    let mut connection = database.connect().await;
+    let began = Instant::now();
+    loop {
+        let others: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+             AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
+        )
+        .fetch_one(&mut connection)
+        .await
+        .expect("the server answers");
+        if others == 0 {
+            return connection.close().await.expect("the connection ends");
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "{others} connections stay");
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

@@ -282,7 +282,12 @@ async fn work(job: &Job) -> Result<Value, HostError> {
 
 /// What it says when a step begins.
 pub(crate) fn begun(step: impl WorkStep, pauses: bool) {
-    println!("step {}", step.name());
+    begun_by_name(step.name(), pauses);
+}
+
+/// The same by the step's name.
+pub(crate) fn begun_by_name(step: &str, pauses: bool) {
+    println!("step {step}");
     if pauses {
         let mut line = String::new();
         // At the end of the input nobody leads it any more, and it goes on.

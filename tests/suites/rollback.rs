@@ -591,3 +591,95 @@ mod states {
         same_shape(&bench.ours(), &ours);
     }
 }
+
+/// The signing keys lie in the same schema, and no way there or back touches them: it would log everybody out.
+mod signing_keys {
+    use pbac::keys::postgres_store::{PostgresStore, SealingKeys};
+    use pbac::keys::{Applying, KeySettings, Operation};
+    use policy_core::Timestamp;
+
+    use super::*;
+
+    const KEK: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f00112233445566778899aabbccddeeff1";
+    const ALL: &str = "SELECT k::text FROM SCHEMA.signing_keys k UNION ALL SELECT r::text FROM SCHEMA.revoked_keys r ORDER BY 1";
+
+    fn store(bench: &Bench) -> PostgresStore {
+        PostgresStore::new(bench.url(), bench.schema.clone(), SealingKeys::parse(KEK).unwrap())
+    }
+
+    /// Three keys, of which one is revoked.
+    async fn keys(bench: &Bench) -> Vec<String> {
+        let settings = KeySettings { logs: bench.files.path().join("logs"), ..KeySettings::default() };
+        let rotate = Operation::Rotate { force: false };
+        for day in 0..3 {
+            let now = Timestamp::from_seconds(1_800_000_000 + day * 86_400);
+            let applying =
+                Applying { operation: &rotate, settings: &settings, now, who: "the test", watch: &|_| {} };
+            store(bench).apply(applying).await.unwrap();
+        }
+        let id = store(bench).load().await.unwrap().history().retired().next().unwrap().id.clone();
+        let revoke = Operation::Revoke { id, unknown: false };
+        let now = Timestamp::from_seconds(1_800_000_000 + 3 * 86_400);
+        let applying =
+            Applying { operation: &revoke, settings: &settings, now, who: "the test", watch: &|_| {} };
+        store(bench).apply(applying).await.unwrap();
+        bench.strings(ALL).await
+    }
+
+    async fn are_as_before(bench: &Bench, before: &[String], what: &str) {
+        assert_eq!(bench.strings(ALL).await, before, "{what}");
+        let keys = store(bench).load().await.unwrap();
+        assert_eq!((keys.history().keys().len(), keys.history().revoked().len()), (2, 1), "{what}");
+    }
+
+    #[tokio::test]
+    async fn no_way_there_or_back_touches_them() {
+        for name in ["pbac", "p \"b'a\\c; --"] {
+            // Before there was any policy.
+            let bench = Bench::legacy(name).await;
+            let before = keys(&bench).await;
+            assert_eq!(before.len(), 3);
+            assert_eq!(bench.json(&["status"])["stage"], "audit_only");
+            bench.migrate().await;
+            are_as_before(&bench, &before, "a migration").await;
+            let ways: [&[&str]; 4] = [YES, &["restore"], DROP, &["restore", "--yes", "--backup", "BACKUP"]];
+            for way in ways {
+                let backup = bench.backups().pop().map(|path| path.display().to_string()).unwrap_or_default();
+                let way: Vec<&str> =
+                    way.iter().map(|word| if *word == "BACKUP" { backup.as_str() } else { word }).collect();
+                let report = bench.json(&way);
+                if report.get("left_alone").is_some() {
+                    assert_eq!(report["left_alone"], json!([]), "{way:?}");
+                }
+                are_as_before(&bench, &before, &format!("{way:?}")).await;
+                let status = bench.json(&["status"]);
+                assert_eq!(status["foreign"], json!([]), "{way:?}");
+                assert!(!std::fs::read_to_string(&backup).unwrap_or_default().contains("signing_keys"));
+            }
+            // And they go on being changed, with or without a policy.
+            bench.json(YES);
+            assert!(bench.parked().await.len() == 1);
+            let settings = KeySettings { logs: bench.files.path().join("logs"), ..KeySettings::default() };
+            let now = Timestamp::from_seconds(1_800_000_000 + 10 * 86_400);
+            let operation = Operation::Stage;
+            let applying =
+                Applying { operation: &operation, settings: &settings, now, who: "the test", watch: &|_| {} };
+            store(&bench).apply(applying).await.unwrap();
+            bench.json(&["restore"]);
+            assert!(bench.parked().await.is_empty());
+            assert_eq!(store(&bench).load().await.unwrap().history().keys().len(), 3);
+        }
+    }
+
+    /// A table of the application that happens to have the name is named, as every other.
+    #[tokio::test]
+    async fn a_table_of_the_same_name_is_not_taken_for_them() {
+        let bench = Bench::migrated().await;
+        bench
+            .run("CREATE TABLE SCHEMA.signing_keys (kid text); CREATE TABLE SCHEMA.revoked_keys (kid text)")
+            .await;
+        assert_eq!(bench.json(&["status"])["foreign"], json!(["revoked_keys", "signing_keys"]));
+        let report = bench.json(YES);
+        assert_eq!(report["left_alone"], json!(["table pbac.revoked_keys", "table pbac.signing_keys"]));
+    }
+}
