@@ -1,0 +1,288 @@
+//! Keys in a `.env` file: the document's cycle, what is left when a process is killed at each step, several at once, backups
+//! that come back, and keys without a shared secret.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap or a panic is a failed test")]
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use pbac::cli::Global;
+use pbac::config::Config;
+use pbac::env_file::Step;
+use pbac::error::HostError;
+use pbac::exit::Exit;
+use pbac::keys::{Applied, Applying, KeySet, Operation, Store, jwks};
+use pbac::migrate::step::WorkStep;
+use pbac::token::{NewToken, UserId, issue};
+use policy_core::Timestamp;
+use policy_core::keys::{Algorithm, KeyId};
+use policy_core::token::{TokenBuffer, TokenError};
+
+const DAY: i64 = 86_400;
+/// 2026-01-20T10:30:45Z.
+const START: i64 = 1_768_905_045;
+const KEY_A: &str = "kAq7vT2mRz9Lw4KcB8nYp1HsJ6dFgA3eUoIiQ-_WtZx";
+
+/// The process that is to be killed finds here which step, what it does, and where.
+const KILL_AT: &str = "PBAC_TEST_KILL_AT";
+
+struct Place {
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    fn new(env: &str, settings: &str) -> Self {
+        let place = Self { directory: tempfile::tempdir().unwrap() };
+        std::fs::write(place.env(), env).unwrap();
+        std::fs::write(
+            place.directory.path().join("pbac.toml"),
+            format!("[keys]\nstaging = '0s'\n{settings}"),
+        )
+        .unwrap();
+        place
+    }
+
+    fn env(&self) -> PathBuf {
+        self.directory.path().join(".env")
+    }
+
+    fn text(&self) -> String {
+        std::fs::read_to_string(self.env()).unwrap()
+    }
+
+    async fn load(&self) -> KeySet {
+        let config = config(self.directory.path());
+        Store::open(&config).unwrap().load(&config.keys).await.unwrap()
+    }
+
+    async fn apply(&self, operation: Operation, now: i64) -> Result<Applied, HostError> {
+        apply(self.directory.path(), &operation, now, &|_| {}).await
+    }
+
+    async fn verify(&self, token: &str, now: i64) -> Result<(), TokenError> {
+        let ring = self.load().await.ring(config(self.directory.path()).keys.token_rules()).unwrap();
+        ring.verify(token, Timestamp::from_seconds(now), &mut TokenBuffer::default()).map(drop)
+    }
+
+    async fn sign(&self, now: i64, days: i64) -> String {
+        let token = NewToken { user_id: Some(UserId::Number(42)), ..NewToken::default() };
+        let life = Duration::from_secs(u64::try_from(days * DAY).unwrap());
+        issue(&self.load().await, &token, Timestamp::from_seconds(now), life).unwrap()
+    }
+
+    async fn active(&self) -> KeyId {
+        self.load().await.history().active().unwrap().id.clone()
+    }
+}
+
+fn config(directory: &Path) -> Config {
+    Config::load(&Global { config: Some(directory.join("pbac.toml")), ..Global::default() }, &|_| None)
+        .unwrap()
+}
+
+async fn apply(
+    directory: &Path,
+    operation: &Operation,
+    now: i64,
+    watch: &(dyn Fn(&'static str) + Sync),
+) -> Result<Applied, HostError> {
+    let config = config(directory);
+    let now = Timestamp::from_seconds(now);
+    let applying = Applying { operation, settings: &config.keys, now, who: "the test", watch };
+    Store::open(&config).unwrap().apply(applying).await
+}
+
+#[tokio::test]
+async fn the_cycle_of_the_source_document() {
+    let place = Place::new(
+        &format!("SECRET_KEY={KEY_A}\nKEY_LAST_ROTATED=2026-01-20T10:30:45\nKEY_ROTATION_DAYS=90\n"),
+        "",
+    );
+    let first = place.sign(START, 400).await;
+    for (day, retired) in [(90, 1), (180, 2), (270, 3)] {
+        let now = START + day * DAY;
+        assert!(
+            place.apply(Operation::RotateIfDue, now - 1).await.unwrap().planned.is_none(),
+            "a second early"
+        );
+        assert!(place.apply(Operation::RotateIfDue, now).await.unwrap().planned.is_some());
+        assert_eq!(place.load().await.history().retired().count(), retired);
+        assert!(place.text().contains(KEY_A));
+        assert_eq!(place.verify(&first, now).await, Ok(()));
+    }
+    assert_eq!(place.verify(&first, START + 360 * DAY - 1).await, Ok(()));
+    // Its time is over whether or not anything rotates.
+    assert_eq!(place.verify(&first, START + 360 * DAY).await, Err(TokenError::BadSignature));
+    place.apply(Operation::RotateIfDue, START + 360 * DAY).await.unwrap();
+    assert!(!place.text().contains(KEY_A), "on day 360 key A is gone");
+    assert_eq!(place.load().await.history().retired().count(), 3);
+    assert!(place.text().contains("KEY_LAST_ROTATED=2027-01-15T10:30:45\n"));
+}
+
+/// What is done in the process that is to be killed. As a test of its own it does nothing.
+#[tokio::test]
+async fn in_a_process_of_its_own() {
+    let Ok(told) = std::env::var(KILL_AT) else { return };
+    let words: Vec<&str> = told.split(' ').collect();
+    let [step, what, directory, kid] = words[..] else { panic!("{told}") };
+    let operation = operation(what, kid);
+    let watch = |name: &'static str| {
+        if name == step {
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap();
+        }
+    };
+    apply(Path::new(directory), &operation, START + DAY, &watch).await.unwrap();
+}
+
+fn operation(what: &str, kid: &str) -> Operation {
+    match what {
+        "stage" => Operation::Stage,
+        "rotate" => Operation::Rotate { force: false },
+        _ => Operation::Revoke { id: KeyId::parse(kid).unwrap(), unknown: false },
+    }
+}
+
+#[tokio::test]
+async fn killed_at_each_step_it_is_as_before_or_as_after() {
+    let steps = Step::ALL.iter().map(|step| step.name()).chain(["revocations", "report"]);
+    let mut killed = BTreeSet::new();
+    for step in steps {
+        for what in ["stage", "rotate", "revoke"] {
+            let place = Place::new(&format!("# mine\nSECRET_KEY={KEY_A}\nOTHER=1\n"), "");
+            place.apply(Operation::Rotate { force: false }, START).await.unwrap();
+            let (before, old) = (place.load().await, place.active().await);
+            let token = place.sign(START + DAY, 30).await;
+            let told = format!("{step} {what} {} {old}", place.directory.path().display());
+            let status = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "in_a_process_of_its_own"])
+                .env(KILL_AT, told)
+                .output()
+                .unwrap()
+                .status;
+            if status.signal() == Some(9) {
+                killed.insert(step);
+            } else {
+                assert!(status.success(), "{step} {what}");
+            }
+
+            let after = place.load().await;
+            assert!(place.text().starts_with("# mine\nSECRET_KEY=") && place.text().ends_with("OTHER=1\n"));
+            assert_eq!(place.env().metadata().unwrap().permissions().mode() & 0o777, 0o600);
+            let changed = after.history() != before.history();
+            match what {
+                "stage" => assert_eq!(after.history().staged().is_some(), changed),
+                _ => assert_eq!(place.active().await != old, changed, "{step} {what}"),
+            }
+            // Who loads the keys now signs what everybody who loads them can verify.
+            let fresh = place.sign(START + DAY, 30).await;
+            assert_eq!(place.verify(&fresh, START + DAY).await, Ok(()), "{step} {what}");
+            let revoked = after.history().revocation(old.as_str()).is_some();
+            let holds = place.verify(&token, START + DAY).await;
+            assert_eq!(holds.is_ok(), !revoked, "{step} {what}: {holds:?}");
+
+            // The next one goes on as if nothing had been.
+            if what == "revoke" && !revoked {
+                place.apply(operation(what, old.as_str()), START + DAY).await.unwrap();
+            }
+            place.apply(Operation::Rotate { force: true }, START + 2 * DAY).await.unwrap();
+            let strays = std::fs::read_dir(place.directory.path())
+                .unwrap()
+                .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains("pbac-tmp"));
+            assert_eq!(strays.count(), 0, "{step} {what}: something is left behind");
+        }
+    }
+    // All but what happens only in trouble, or only where backups are bounded.
+    for step in Step::ALL.iter().filter(|step| **step != Step::PutBack) {
+        assert!(killed.contains(step.name()), "nothing was killed at `{}`", step.name());
+    }
+    assert!(killed.contains("revocations") && killed.contains("report"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_several_at_once_one_wins_and_the_others_say_so() {
+    let place = Place::new(&format!("SECRET_KEY={KEY_A}\n"), "history = 50\n");
+    let mut done = 0;
+    for round in 0..5 {
+        let directory = place.directory.path().to_owned();
+        let tasks: Vec<_> = (0..4)
+            .map(|_| {
+                let directory = directory.clone();
+                tokio::spawn(async move {
+                    apply(&directory, &Operation::Rotate { force: false }, START + round, &|_| {}).await
+                })
+            })
+            .collect();
+        for task in tasks {
+            match task.await.unwrap() {
+                Ok(_) => done += 1,
+                Err(error) => assert_eq!(error.exit(), Exit::Busy, "{error}"),
+            }
+        }
+    }
+    assert!(done >= 5);
+    assert_eq!(place.load().await.history().retired().count(), done, "no rotation is lost");
+}
+
+#[tokio::test]
+async fn a_backup_that_comes_back_does_not_bring_a_revoked_key_back() {
+    let place = Place::new(&format!("SECRET_KEY={KEY_A}\n"), "");
+    let document = place.text();
+    let stolen = place.sign(START, 30).await;
+    place.apply(Operation::Rotate { force: false }, START).await.unwrap();
+    let named = place.text();
+    let id = place.load().await.history().retired().next().unwrap().id.clone();
+    place.apply(Operation::Revoke { id, unknown: false }, START).await.unwrap();
+    for backup in [document, named] {
+        std::fs::write(place.env(), backup).unwrap();
+        assert!(place.verify(&stolen, START).await.is_err());
+        assert!(place.load().await.history().keys().iter().all(|key| place_holds(&place, &key.id)));
+    }
+    // A backup from before there were names leaves no key that signs, and a rotation makes one.
+    let gone = Place::new(&format!("SECRET_KEY={KEY_A}\n"), "");
+    std::fs::copy(place.directory.path().join(".env.revoked"), gone.directory.path().join(".env.revoked"))
+        .unwrap();
+    assert!(gone.load().await.signing().is_none());
+    gone.apply(Operation::Rotate { force: false }, START).await.unwrap();
+    assert!(!gone.text().contains(KEY_A));
+}
+
+fn place_holds(place: &Place, id: &KeyId) -> bool {
+    !std::fs::read_to_string(place.directory.path().join(".env.revoked")).unwrap().contains(id.as_str())
+}
+
+#[tokio::test]
+async fn keys_without_a_shared_secret_rotate_alike() {
+    for (algorithm, kty) in [(Algorithm::EdDsa, "OKP"), (Algorithm::Es256, "EC")] {
+        let place = Place::new(&format!("SECRET_KEY={KEY_A}\n"), &format!("algorithm = '{algorithm}'\n"));
+        let old = place.sign(START, 30).await;
+        place.apply(Operation::Rotate { force: false }, START).await.unwrap();
+        let new = place.sign(START, 30).await;
+        place.apply(Operation::Rotate { force: false }, START + DAY).await.unwrap();
+        for token in [&old, &new, &place.sign(START + DAY, 30).await] {
+            assert_eq!(place.verify(token, START + DAY).await, Ok(()));
+        }
+        let keys = place.load().await;
+        let public = jwks(&keys, Timestamp::from_seconds(START + DAY), true).unwrap();
+        assert!(!public.is_secret());
+        let set: jsonwebtoken::jwk::JwkSet = serde_json::from_slice(&public.json().unwrap()).unwrap();
+        assert_eq!(set.keys.len(), 2);
+        let json: serde_json::Value = serde_json::from_slice(&public.json().unwrap()).unwrap();
+        assert!(
+            json["keys"].as_array().unwrap().iter().all(|key| key["kty"] == kty && key.get("d").is_none())
+        );
+        // A standard verifier that holds the public set alone.
+        let kid = jsonwebtoken::decode_header(&new).unwrap().kid.unwrap();
+        let key = jsonwebtoken::DecodingKey::from_jwk(set.find(&kid).unwrap()).unwrap();
+        let mut rules = jsonwebtoken::Validation::new(match algorithm {
+            Algorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+            _ => jsonwebtoken::Algorithm::ES256,
+        });
+        rules.validate_exp = false;
+        jsonwebtoken::decode::<serde_json::Value>(&new, &key, &rules).unwrap();
+        let all = jwks(&keys, Timestamp::from_seconds(START + DAY), false).unwrap();
+        assert!(all.is_secret() && all.len() == 3, "the retired HS256 key is one");
+    }
+}
