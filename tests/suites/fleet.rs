@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap or a panic is a failed test")]
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
@@ -288,11 +289,12 @@ async fn a_fleet_on_postgresql() {
     let database = TestDatabase::create().await;
     let directory = tempfile::tempdir().unwrap();
     let settings = directory.path().join("pbac.toml");
-    std::fs::write(&settings, format!("{SETTINGS}store = \"postgres\"\n")).unwrap();
-    let variables = [
-        ("DATABASE_URL".to_owned(), database.url_text().to_owned()),
-        ("PBAC_KEY_ENCRYPTION_KEY".to_owned(), URL_SAFE_NO_PAD.encode([0x5a; 32])),
-    ];
+    let sealing = directory.path().join("key-encryption-key");
+    std::fs::write(&sealing, URL_SAFE_NO_PAD.encode(*b"Uc8Lw2Rk5Tz7Xn1Vb4Mj9Ph3Gd6Fs0Aq")).unwrap();
+    std::fs::set_permissions(&sealing, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let more = "store = \"postgres\"\nkey_encryption_key_file = \"key-encryption-key\"\n";
+    std::fs::write(&settings, format!("{SETTINGS}{more}")).unwrap();
+    let variables = [("DATABASE_URL".to_owned(), database.url_text().to_owned())];
     let config = Config::load(&Global { config: Some(settings.clone()), ..Global::default() }, &|name| {
         variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.into())
     })
