@@ -135,14 +135,12 @@ impl Job {
     /// The directories that the job writes to, none within another.
     pub(super) fn writes_to(&self) -> Vec<PathBuf> {
         let places = &self.places;
-        let mut files = Vec::new();
+        let mut directories = vec![real(&places.logs)];
         if places.in_env_file {
             // A rename replaces the target of a link, in the target's directory.
-            files.push(places.env_file.canonicalize().unwrap_or_else(|_| places.env_file.clone()));
+            directories.push(parent(&real(&places.env_file)));
         }
-        files.extend(self.settings.textfile.clone());
-        let mut directories: Vec<PathBuf> = files.iter().map(|file| parent(file)).collect();
-        directories.push(places.logs.clone());
+        directories.extend(self.settings.textfile.iter().map(|file| real(&parent(file))));
         directories.sort();
         let mut outermost: Vec<PathBuf> = Vec::new();
         for directory in directories {
@@ -157,6 +155,19 @@ impl Job {
 /// The path from the root; links stay as they are.
 fn absolute(path: &Path) -> Result<PathBuf, ScheduleError> {
     std::path::absolute(path).map_err(|error| ScheduleError::file("find", path, error))
+}
+
+/// The path without links and `..`, as far as it is there.
+fn real(path: &Path) -> PathBuf {
+    if let Ok(found) = path.canonicalize() {
+        return found;
+    }
+    match (path.parent(), path.file_name()) {
+        (Some(directory), Some(name)) => real(directory).join(name),
+        // It ends in `..`.
+        (Some(directory), None) => parent(&real(directory)),
+        (None, _) => path.to_path_buf(),
+    }
 }
 
 /// The directory of a file of which the whole path is known.
@@ -192,6 +203,8 @@ mod tests {
         assert_eq!(job("").writes_to(), [Path::new("/srv/erp")]);
         let elsewhere = job("env_file = '/etc/erp/env'\nlogs = '/var/log/erp'");
         assert_eq!(elsewhere.writes_to(), [Path::new("/etc/erp"), Path::new("/var/log/erp")]);
+        let above = job("logs = '../reports'");
+        assert_eq!(above.writes_to(), [Path::new("/srv/erp"), Path::new("/srv/reports")]);
         let stored = job("store = 'postgres'");
         assert_eq!(stored.writes_to(), [Path::new("/srv/erp/logs/secret_key_rotation")]);
     }
