@@ -16,11 +16,10 @@ use crate::subprocess::capture;
 const LIMIT: Duration = Duration::from_secs(30);
 const MOST_BYTES: usize = 64 * 1024;
 /// Variables of this shell that the scheduled run would need and does not get.
-const VARIABLES: [&str; 8] = [
+const VARIABLES: [&str; 7] = [
     "PBAC_KEY_ENCRYPTION_KEY",
     "PBAC_KEYS_STORE",
-    "PBAC_KEYS_ENV_FILE",
-    "PBAC_KEYS_ROTATION_DAYS",
+    "PBAC_ENV_FILE",
     "PBAC_SCHEMA",
     "PBAC_DATABASE_URL",
     "DATABASE_URL",

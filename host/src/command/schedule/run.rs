@@ -71,8 +71,9 @@ impl Report for RunReport {
             RunStatus::NothingDue => format!("{} no key was due\n", style::good("nothing to do:")),
             _ => String::new(),
         };
-        let done = [(self.staged, "staged"), (self.promoted, "promoted"), (self.rotated, "rotated")];
-        for (_, what) in done.iter().filter(|(is, _)| *is) {
+        // The most that was done; a rotation promotes too.
+        let done = [(self.rotated, "rotated"), (self.promoted, "promoted"), (self.staged, "staged")];
+        if let Some((_, what)) = done.iter().find(|(is, _)| *is) {
             text.push_str(&format!("a key was {what}\n"));
         }
         for outcome in [&self.restart, &self.alert].into_iter().flatten() {
