@@ -16,16 +16,16 @@ const ISSUED: i64 = 1_700_000_000;
 /// In 2096: jsonwebtoken asks the system what time it is.
 const EXPIRES: i64 = 4_000_000_000;
 
-/// The claims of the source document.
+/// The claims of the source document, as an application reads them.
 #[derive(Debug, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "they are named as in the document")]
 pub struct Claims {
+    /// Whom the token is about.
     pub user_id: i64,
-    pub username: String,
-    pub email: String,
-    pub roles: Vec<String>,
-    pub exp: i64,
-    pub iat: i64,
+    username: String,
+    email: String,
+    roles: Vec<String>,
+    exp: i64,
+    iat: i64,
 }
 
 /// What there is to verify.
