@@ -1,5 +1,6 @@
 //! Files that are mounted on their own, as Docker mounts a single file: read from `/proc`, as far as there is one.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -22,19 +23,21 @@ pub(super) fn is_mount_point(path: &Path) -> bool {
     table(Path::new("/proc/self/mountinfo")).iter().any(|mount| mount.at == path)
 }
 
-/// Who sees the file through a mount of its own, each place once. Tables that may not be read are passed over.
+/// Who sees the file through a mount of its own: for each mount, one process. Tables that may not be read are passed over.
 pub(super) fn mounted_elsewhere(path: &Path) -> Vec<MountedElsewhere> {
     let own = table(Path::new("/proc/self/mountinfo"));
     let Some(place) = place_in_filesystem(&own, path) else {
         return Vec::new();
     };
-    let mut found: Vec<MountedElsewhere> = Vec::new();
+    // Processes of one container share its mounts; those of another have mounts of their own, at the same path or not.
+    let mut seen = BTreeSet::new();
+    let mut found = Vec::new();
     for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(id) = process.file_name().to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
         for mount in table(&process.path().join("mountinfo")) {
-            if is_of(&mount, &place) && found.iter().all(|known| known.path != mount.at) {
+            if is_of(&mount, &place) && seen.insert(mount.id) {
                 found.push(MountedElsewhere { process: id, path: mount.at });
             }
         }
@@ -45,6 +48,8 @@ pub(super) fn mounted_elsewhere(path: &Path) -> Vec<MountedElsewhere> {
 /// A line of a table of mounts: what of which file system is where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Mount {
+    /// Its number, which no other mount of the system has.
+    id: u64,
     device: String,
     root: PathBuf,
     at: PathBuf,
@@ -56,7 +61,7 @@ fn place_in_filesystem(mounts: &[Mount], path: &Path) -> Option<Mount> {
     let mount = above.max_by_key(|mount| mount.at.components().count())?;
     let rest = path.strip_prefix(&mount.at).ok()?;
     let root = if rest.as_os_str().is_empty() { mount.root.clone() } else { mount.root.join(rest) };
-    Some(Mount { device: mount.device.clone(), root, at: path.to_owned() })
+    Some(Mount { root, at: path.to_owned(), ..mount.clone() })
 }
 
 /// Whether it is a mount of that file, or of one that had its place before.
@@ -76,9 +81,11 @@ fn table(path: &Path) -> Vec<Mount> {
 
 /// `ID PARENT MAJOR:MINOR ROOT POINT OPTIONS…`, as proc_pid_mountinfo(5) has it.
 fn line(line: &str) -> Option<Mount> {
-    let mut fields = line.split(' ').skip(2);
+    let mut fields = line.split(' ');
+    let id = fields.next()?.parse().ok()?;
+    let mut fields = fields.skip(1);
     let (device, root, at) = (fields.next()?, fields.next()?, fields.next()?);
-    Some(Mount { device: device.to_owned(), root: unescape(root).into(), at: unescape(at).into() })
+    Some(Mount { id, device: device.to_owned(), root: unescape(root).into(), at: unescape(at).into() })
 }
 
 /// Blanks, newlines and backslashes are written as `\` and three octal digits.

@@ -1,13 +1,17 @@
 //! Trouble on the way: other programs write to the file, the probe finds fault, the file is mounted on its own.
 
 use std::cell::Cell;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
-use pbac::env_file::{EnvFileError, EnvText, LockedEnvFile, ReplaceError, Step};
+use pbac::env_file::{EnvFileError, EnvText, LockedEnvFile, MountedElsewhere, ReplaceError, Step};
 use pbac::error::HostError;
 use pbac::exit::Exit;
+use pbac_tests::env_stepper::{EnvJob, EnvWork};
+use pbac_tests::stepper::Stepper;
 
 use crate::folder::{Folder, fine, mode, quiet};
 
@@ -44,7 +48,7 @@ fn a_file_that_another_program_changed_is_left_as_it_is() {
         }),
         ("linked", |path| fs::hard_link(path, path.with_extension("other")).unwrap()),
         ("made readable", |path| {
-            fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+            fs::set_permissions(path, Permissions::from_mode(0o640)).unwrap();
         }),
     ];
     for step in [Step::Write, Step::Sync, Step::Compare] {
@@ -114,54 +118,62 @@ fn the_probe_is_handed_what_the_file_holds() {
     file.replace(text, probe).unwrap();
 }
 
+/// A process that sees the file at another place too, through a mount of its own, until its input ends. Nothing, which is
+/// said, where that cannot be done.
+fn mounter(file: &Path, point: &Path) -> Option<Child> {
+    let script = r#"mount --bind "$1" "$2" && echo mounted && cat >/dev/null"#;
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script, "sh"]).arg(file).arg(point);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    if let Ok(mut child) = command.spawn() {
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        if line == "mounted\n" {
+            return Some(child);
+        }
+        end(child);
+    }
+    eprintln!("skipped: nothing can be mounted here");
+    None
+}
+
+fn end(mut child: Child) {
+    drop(child.stdin.take());
+    child.wait().unwrap();
+}
+
 #[test]
 fn a_file_that_is_mounted_on_its_own_is_refused_within_and_told_of_outside() {
     let folder = Folder::with("KEY=old\n");
     let point = folder.path().join("mounted");
     fs::write(&point, "").unwrap();
-    // It ends with its input.
-    let script = r#"mount --bind "$1" "$2" && echo mounted && cat >/dev/null"#;
-    let mut mounter = Command::new("unshare");
-    mounter.args(["--mount", "sh", "-c", script, "sh"]).arg(folder.env()).arg(&point);
-    mounter.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let Ok(mut child) = mounter.spawn() else {
-        eprintln!("skipped: there is no unshare on this machine");
-        return;
-    };
-    let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line)
-        .unwrap();
-    if line != "mounted\n" {
-        child.wait().unwrap();
-        eprintln!("skipped: nothing can be mounted here");
-        return;
-    }
+    let Some(first) = mounter(&folder.env(), &point) else { return };
+    let Some(second) = mounter(&folder.env(), &point) else { return };
 
-    // Outside the file can be replaced, but the mount goes on showing the old one, and later still does.
+    // Outside the file can be replaced, but the mounts go on showing the old one, and later still do.
     for new in ["new", "newer"] {
         let mut file = LockedEnvFile::lock(&folder.env(), &quiet).unwrap();
-        let seen = file.mounted_elsewhere();
-        assert_eq!(seen.len(), 1, "{seen:?}");
-        assert_eq!((seen[0].process, seen[0].path.as_path()), (child.id(), point.as_path()));
+        let mut seen = file.mounted_elsewhere();
+        seen.sort_by_key(|mount| mount.process);
+        let mut wanted =
+            [first.id(), second.id()].map(|process| MountedElsewhere { process, path: point.clone() });
+        wanted.sort_by_key(|mount| mount.process);
+        assert_eq!(seen, wanted);
         let text = file.text().with_values(&[("KEY", new)], None).unwrap();
         file.replace(text, fine).unwrap();
     }
 
     // Within it cannot.
-    let process = child.id().to_string();
-    let inside = pbac_tests::env_stepper::EnvJob {
-        path: point.clone(),
-        work: pbac_tests::env_stepper::EnvWork::Count { name: "KEY".to_owned(), times: 1 },
-        pauses: false,
-    };
+    let work = EnvWork::Count { name: "KEY".to_owned(), times: 1 };
+    let inside = EnvJob { path: point, work, pauses: false };
     let wrapper = folder.path().join("inside");
-    let stepper = env!("CARGO_BIN_EXE_env_stepper");
+    let (process, stepper) = (first.id(), env!("CARGO_BIN_EXE_env_stepper"));
     fs::write(&wrapper, format!("#!/bin/sh\nexec nsenter --mount --target {process} {stepper}\n")).unwrap();
-    fs::set_permissions(&wrapper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let ended = pbac_tests::stepper::Stepper::start(&wrapper, &inside).finish();
+    fs::set_permissions(&wrapper, Permissions::from_mode(0o755)).unwrap();
+    let ended = Stepper::start(&wrapper, &inside).finish();
     assert_eq!(ended.status, Some(i32::from(Exit::Refused.code())), "{}", ended.answer);
     let message = ended.answer["message"].as_str().unwrap();
     assert!(message.contains("is mounted on its own, as Docker mounts a single file"), "{message}");
-    drop(child.stdin.take());
-    child.wait().unwrap();
+    end(first);
+    end(second);
 }
