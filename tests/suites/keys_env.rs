@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
 use pbac::cli::Global;
@@ -201,23 +202,24 @@ async fn killed_at_each_step_it_is_as_before_or_as_after() {
     assert!(killed.contains("revocations") && killed.contains("report"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[tokio::test]
 async fn of_several_at_once_one_wins_and_the_others_say_so() {
     let place = Place::new(&format!("SECRET_KEY={KEY_A}\n"), "history = 50\n");
     let mut done = 0;
     for round in 0..5 {
-        let directory = place.directory.path().to_owned();
-        let tasks: Vec<_> = (0..4)
+        let threads: Vec<_> = (0..4)
             .map(|_| {
-                let directory = directory.clone();
-                tokio::spawn(async move {
-                    apply(&directory, &Operation::Rotate { force: false }, START + round, &|_| {}).await
+                let directory = place.directory.path().to_owned();
+                thread::spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                    let operation = Operation::Rotate { force: false };
+                    runtime.block_on(apply(&directory, &operation, START + round, &|_| {})).map(drop)
                 })
             })
             .collect();
-        for task in tasks {
-            match task.await.unwrap() {
-                Ok(_) => done += 1,
+        for thread in threads {
+            match thread.join().unwrap() {
+                Ok(()) => done += 1,
                 Err(error) => assert_eq!(error.exit(), Exit::Busy, "{error}"),
             }
         }
