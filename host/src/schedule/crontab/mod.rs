@@ -123,7 +123,15 @@ fn put(text: &mut Vec<u8>, line: Option<&str>) {
 mod tests {
     use super::*;
 
-    const TEXT: &[u8] = b"# mine\r\nMAILTO=ops@example.com\n\n17 2 * * * cd / && x % y # pbac schedule: a\n\xff\xfe \n*/5 * * * * z\n0 2 */90 * *\tpython rotate_secret_key.py";
+    const BEFORE: &[u8] = b"# mine\r\nMAILTO=ops@example.com\n\n";
+    const OURS: &[u8] = b"17 2 * * * cd / && x % y # pbac schedule: a\n";
+    const BETWEEN: &[u8] = b"\xff\xfe \n*/5 * * * * z\n";
+    // Without an end of line.
+    const LAST: &[u8] = b"0 2 */90 * *\tpython rotate_secret_key.py";
+
+    fn text() -> Vec<u8> {
+        [BEFORE, OURS, BETWEEN, LAST].concat()
+    }
 
     fn name(text: &str) -> ScheduleName {
         text.parse().unwrap()
@@ -131,10 +139,10 @@ mod tests {
 
     #[test]
     fn finds_what_runs() {
-        let found = entries(TEXT, false);
+        let found = entries(&text(), false);
         let lines: Vec<usize> = found.iter().map(|entry| entry.line).collect();
         assert_eq!(lines, [4, 6, 7]);
-        let [first, _, last] = found.as_slice() else { panic!("{found:?}") };
+        let (first, last) = (found.first().unwrap(), found.last().unwrap());
         assert!(first.is_of(&name("a")) && !first.is_of(&name("b")));
         assert_eq!(first.daily_at(), Some((17, 2)));
         assert_eq!((last.command.as_str(), last.daily_at()), ("python rotate_secret_key.py", None));
@@ -155,18 +163,12 @@ mod tests {
 
     #[test]
     fn edits_leave_every_other_byte() {
-        let cut = |text: &[u8], from: &[u8]| {
-            let at = text.windows(from.len()).position(|part| part == from).unwrap();
-            at
-        };
-        let changed = edit(TEXT, &[4], &[], Some("NEW"));
-        let (before, after) = (cut(TEXT, b"17 2"), cut(TEXT, b"\xff\xfe"));
-        assert_eq!(changed, [&TEXT[..before], b"NEW\n", &TEXT[after..]].concat());
-        assert_eq!(edit(TEXT, &[4], &[], None), [&TEXT[..before], &TEXT[after..]].concat());
-        let old = cut(TEXT, b"0 2 */90");
-        assert_eq!(edit(TEXT, &[], &[7], Some("NEW")), [&TEXT[..old], b"NEW\n"].concat());
-        assert_eq!(edit(TEXT, &[], &[], Some("NEW")), [TEXT, b"\nNEW\n"].concat());
-        assert_eq!(edit(TEXT, &[], &[], None), TEXT);
+        let text = text();
+        assert_eq!(edit(&text, &[4], &[], Some("NEW")), [BEFORE, b"NEW\n", BETWEEN, LAST].concat());
+        assert_eq!(edit(&text, &[4], &[], None), [BEFORE, BETWEEN, LAST].concat());
+        assert_eq!(edit(&text, &[], &[7], Some("NEW")), [BEFORE, OURS, BETWEEN, b"NEW\n"].concat());
+        assert_eq!(edit(&text, &[], &[], Some("NEW")), [text.as_slice(), b"\nNEW\n"].concat());
+        assert_eq!(edit(&text, &[], &[], None), text);
         assert_eq!(edit(b"", &[], &[], Some("NEW")), b"NEW\n");
         // Two of ours become one.
         assert_eq!(edit(b"A\nB\nA\n", &[1, 3], &[], Some("N")), b"N\nB\n");

@@ -104,7 +104,8 @@ mod tests {
         let found = of(
             "0 2 */90 * * cd /erp && python scripts/rotate_secret_key.py && docker-compose restart backend\n",
         );
-        let [line] = found.as_slice() else { panic!("{found:?}") };
+        let line = found.first().unwrap();
+        assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!((line.rotates, line.finding.code), (true, FindingCode::OldRotation));
         let message = &line.finding.message;
         assert!(
@@ -118,7 +119,8 @@ mod tests {
     fn steps_beyond_a_month_are_told_from_those_within() {
         for (days, first) in [("*/90", 1), ("*/32", 1), ("5-20/45", 5), ("1,7/99", 7), ("1-31/100", 1)] {
             let found = of(&format!("0 2 {days} * * backup\n"));
-            let [line] = found.as_slice() else { panic!("{days}: {found:?}") };
+            assert_eq!(found.len(), 1, "{days}: {found:?}");
+            let line = found.first().unwrap();
             assert_eq!((line.rotates, line.finding.code), (false, FindingCode::MonthlyLine));
             assert!(
                 !line.finding.stops && line.finding.message.contains(&format!("on day {first} of")),
