@@ -130,7 +130,7 @@ pub enum ReplaceError<E> {
         /// What was wrong with it.
         cause: Cause<E>,
         /// Why the old text could not be put back.
-        error: EnvFileError,
+        error: Box<EnvFileError>,
     },
 }
 

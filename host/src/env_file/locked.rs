@@ -134,7 +134,7 @@ impl<'a> LockedEnvFile<'a> {
         (self.observer)(Step::PutBack);
         match self.put(&new, &self.content).and_then(|()| self.settle(&self.content)) {
             Ok(_) => Err(ReplaceError::PutBack(cause)),
-            Err(error) => Err(ReplaceError::Stuck { cause, error }),
+            Err(error) => Err(ReplaceError::Stuck { cause, error: Box::new(error) }),
         }
     }
 

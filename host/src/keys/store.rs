@@ -20,7 +20,7 @@ pub enum Store {
     /// A `.env` file.
     Env(EnvStore),
     /// The table `signing_keys`.
-    Postgres(PostgresStore),
+    Postgres(Box<PostgresStore>),
 }
 
 /// What is to be done to a store, when and by whom.
@@ -63,7 +63,7 @@ impl Store {
         let settings = &config.keys;
         match settings.store {
             StoreKind::Env => Ok(Self::Env(EnvStore::new(&settings.env_file, &settings.names))),
-            StoreKind::Postgres => Ok(Self::Postgres(PostgresStore::open(config)?)),
+            StoreKind::Postgres => Ok(Self::Postgres(Box::new(PostgresStore::open(config)?))),
         }
     }
 

@@ -55,7 +55,7 @@ impl Report for Status {
             text.push('\n');
         }
         let due = match (self.next_due, self.due) {
-            (Some(due), true) => style::caution(&format!("since {}", show_time(due))),
+            (Some(due), true) => style::caution(format!("since {}", show_time(due))),
             (Some(due), false) => format!("{} ({})", show_time(due), away(self.now, due)),
             (None, _) if self.signs => style::caution("now: nothing says since when the active key signs"),
             (None, _) => style::caution("now"),

@@ -75,7 +75,7 @@ impl EnvStore {
             }
         }
         let history = self.value(text, &names.history)?;
-        for (number, secret) in history.iter().flat_map(|history| split(history)).enumerate() {
+        for (number, secret) in history.iter().flat_map(split).enumerate() {
             let number = number.saturating_add(1);
             if secret.expose_secret().is_empty() {
                 // Never a key, with which anybody could sign.
@@ -206,7 +206,6 @@ fn parse_moment(text: &str) -> Option<Timestamp> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
 
