@@ -1,6 +1,6 @@
 //! Which line sets a variable; every line is looked at that some loader could take for one.
 
-use super::entry::{Assignment, BYTE_ORDER_MARK, Entry, is_blank};
+use super::entry::{Assignment, BYTE_ORDER_MARK, Closing, Entry, Form, is_blank};
 use super::meaning::meaning;
 use super::text_error::{EnvTextError, Unclear};
 
@@ -77,7 +77,45 @@ fn mentions<'a>(text: &[u8], entry: &'a Entry, name: &str) -> Vec<Mention<'a>> {
             found.push(Mention { entry, line, how });
         }
     }
+    if found.is_empty() && assigns(loose(text, entry), name.as_bytes()) {
+        found.push(Mention { entry, line: entry.line, how: Err(Unclear::NoAssignment) });
+    }
     found
+}
+
+/// What of an entry is neither the value nor a comment to every loader: a shell takes another assignment there, Compose does
+/// after a quote.
+fn loose<'a>(text: &'a [u8], entry: &Entry) -> &'a [u8] {
+    let end = entry.span.end;
+    let range = match &entry.assignment {
+        None => entry.span.clone(),
+        Some(Assignment { form: Form::Bare { .. }, value, .. }) => value.clone(),
+        Some(Assignment {
+            form: Form::Single(Closing::Followed) | Form::Double(Closing::Followed),
+            value,
+            ..
+        }) => value.end..end,
+        Some(_) => end..end,
+    };
+    let bytes = text.get(range).unwrap_or_default();
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    if bytes.starts_with(b"#") {
+        return &[];
+    }
+    let comment = bytes.windows(2).position(|pair| matches!(pair, [blank, b'#'] if is_blank(*blank)));
+    comment.and_then(|comment| bytes.get(..comment)).unwrap_or(bytes)
+}
+
+/// Whether a word of these is `NAME=…`, or `NAME:…` as Compose has it.
+fn assigns(bytes: &[u8], name: &[u8]) -> bool {
+    let ends_word = |byte: u8| byte.is_ascii_whitespace() || b"'\";&|()`".contains(&byte);
+    bytes.windows(name.len().saturating_add(1)).enumerate().any(|(place, window)| match window {
+        [before, word @ ..] if ends_word(*before) && word == name => {
+            let rest = bytes.get(place..).and_then(|bytes| bytes.get(window.len()..)).unwrap_or_default();
+            matches!(after(rest, is_blank), [b'=' | b':', ..] | [b'+', b'=', ..])
+        }
+        _ => false,
+    })
 }
 
 /// Whether a line looks like one that sets the variable, and why it is none that we read.
