@@ -4,7 +4,6 @@
 //! for each line that it reads: `issue NOW LIFE` with a token, `verify NOW TOKEN` with `ok KID` or a reason, `keys` with what it
 //! holds, `panic` with a panic. The time is the test's, in microseconds.
 
-use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -74,7 +73,7 @@ impl Drop for Node {
 pub fn serve() {
     let settings = std::env::args_os().nth(1).expect("the settings are named");
     let flags = Global { config: Some(settings.into()), ..Global::default() };
-    let config = Config::load(&flags, &|name| std::env::var_os(name).map(OsString::from)).expect("settings");
+    let config = Config::load(&flags, &|name| std::env::var_os(name)).expect("settings");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.expect("there are threads");
     let store = Store::open(&config).expect("the store can be opened");

@@ -53,8 +53,8 @@ impl Picture {
 
     /// What a step says that differs.
     fn differs(&self, step: &StepCase) -> Result<(), String> {
-        same("keys", &self.keys, step.keys.as_ref().map(lines).as_ref())?;
-        same("revoked", &self.revoked, step.revoked.as_ref().map(lines).as_ref())?;
+        same("keys", &self.keys, step.keys.as_deref().map(lines).as_ref())?;
+        same("revoked", &self.revoked, step.revoked.as_deref().map(lines).as_ref())?;
         same("due", &self.due, step.due.as_ref())?;
         let next = step.next_due.as_deref().map(|text| (text != "never").then(|| time(text)));
         same("next_due", &self.next_due, next.as_ref())?;
@@ -76,7 +76,7 @@ fn due_word(step: DueStep) -> &'static str {
 }
 
 /// Lines in the one way in which they are printed.
-fn lines(texts: &Vec<String>) -> Vec<String> {
+fn lines(texts: &[String]) -> Vec<String> {
     texts.iter().map(|text| Line::parse(text).to_string()).collect()
 }
 

@@ -69,7 +69,8 @@ async fn a_lost_connection_is_made_again_and_counts_as_a_change() {
 #[tokio::test]
 async fn a_serving_process_takes_new_keys_without_a_restart() {
     let bench = Bench::with_a_key().await;
-    let live = LiveKeys::load(Store::Postgres(Box::new(bench.store())), bench.settings.clone()).await.unwrap();
+    let live =
+        LiveKeys::load(Store::Postgres(Box::new(bench.store())), bench.settings.clone()).await.unwrap();
     let (tell, mut told) = unbounded_channel();
     let watching = tokio::spawn({
         let live = live.clone();

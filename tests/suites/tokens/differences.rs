@@ -220,13 +220,16 @@ pub(crate) fn within_a_second<T>(mut work: impl FnMut(i64) -> T) -> T {
     }
 }
 
+/// Header, claims, what differs, and why ours and theirs refuse it, if they do.
+type Case<'a> = (&'a str, &'a str, Difference, Option<&'a str>, Option<&'a str>);
+
 #[test]
 fn each_is_as_it_is_said_to_be() {
     let header = r#"{"alg":"HS256"}"#;
     // Header, claims, what differs, why ours refuses, and why theirs does; %N is now, %L later.
     let deep = format!(r#"{{"exp":%L,"x":{}1{}}}"#, "[".repeat(200), "]".repeat(200));
     let long = format!(r#"{{"exp":%L,"x":"{}"}}"#, "x".repeat(20_000));
-    let cases: [(&str, &str, Difference, Option<&str>, Option<&str>); 35] = [
+    let cases: [Case<'_>; 35] = [
         (header, r#"{"exp":%N}"#, Moment, Some("expired"), None),
         (header, r#"{"exp":%N.25}"#, Moment, None, None),
         (header, r#"{"exp":%L,"nbf":%N.25}"#, Moment, Some("not_yet_valid"), None),
@@ -276,14 +279,14 @@ fn each_is_as_it_is_said_to_be() {
         let issuers = if difference == ListOfIssuers { vec!["a".to_owned()] } else { Vec::new() };
         let rules = OracleRules { issuers: issuers.clone(), ..OracleRules::default() };
         let of_ours = TokenRules { leeway: Duration::ZERO, issuers, ..TokenRules::default() };
-        let ring = super::oracle::ring(&[key.clone()], of_ours);
+        let ring = super::oracle::ring(std::slice::from_ref(&key), of_ours);
         let (found, ours, theirs) = within_a_second(|now| {
             let claims = claims.replace("%N", &now.to_string()).replace("%L", &(now + 1_000).to_string());
             let token = key.signer.token(header, &claims);
             let mut buffer = TokenBuffer::default();
             let ours = ring.verify(&token, Timestamp::from_seconds(now), &mut buffer);
             let ours = ours.map(drop).map_err(|error| error.reason());
-            let theirs = token_oracle::verify(&[key.clone()], &rules, &token, now * 1_000_000);
+            let theirs = token_oracle::verify(std::slice::from_ref(&key), &rules, &token, now * 1_000_000);
             (of(header.as_bytes(), claims.as_bytes(), &rules, now), ours, theirs)
         });
         let agree = ours_says.is_none() && theirs_says.is_none();
