@@ -78,15 +78,21 @@ impl EnvStore {
             return Ok(Applied::default());
         };
         let new = self.encode(file.text(), &planned, operation)?;
-        // Before the file: whoever is killed in between has revoked it.
-        if revocations.extend(&planned) {
-            watch("revocations");
-            revocations.write(file.path())?;
-        }
-        let notes = notes(&file, &keys, &planned, operation);
+        let revokes = revocations.extend(&planned);
+        let mut notes = notes(&file, &keys, &planned, operation);
         let backup = file.backup(now, settings.keep_backups)?;
         let replaced = file.replace(new, |there| self.check(there, &revocations, settings, &planned, now));
         replaced.map_err(HostError::from)?;
+        // After the file, which names what it revokes by itself: before it, whoever is killed in between would leave a file
+        // whose only key is revoked, and nobody could sign.
+        if revokes {
+            watch("revocations");
+            if let Err(error) = revocations.write(file.path()) {
+                notes.push(format!(
+                    "the key is revoked, but a backup that comes back could bring it back: {error}"
+                ));
+            }
+        }
         watch("report");
         let report = RotationReport::new(operation, &planned, &rules, now, who);
         let report = report.write(&settings.logs).map(|path| (report, path));
