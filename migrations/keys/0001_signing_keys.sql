@@ -51,14 +51,13 @@ alter table revoked_keys enable always trigger revoked_keys_refuse;
 create function revoked_kids() returns table (kid text, at timestamptz)
 language sql stable security definer set search_path from current
 begin atomic
-    select n.kid, min(n.at)
-    from (
-        select r.kid, r.at from revoked_keys r
-        union all
-        select l.subject, l.at from audit_log l where l.action = 'keys.revoke' and l.outcome = 'succeeded'
-    ) n
-    where n.kid ~ '^[A-Za-z0-9_-]{1,64}$'
-    group by n.kid;
+    select r.kid, r.at from revoked_keys r
+    union all
+    select l.subject, min(l.at)
+    from audit_log l
+    where l.action = 'keys.revoke' and l.outcome = 'succeeded' and l.subject ~ '^[A-Za-z0-9_-]{1,64}$'
+        and not exists (select from revoked_keys r where r.kid = l.subject)
+    group by l.subject;
 end;
 -- So that asking costs nothing, however long the log is.
 create index audit_log_revoked_keys on audit_log (subject, at)

@@ -141,11 +141,21 @@ impl Change<'_> {
         let store = self.session.store;
         let connection: &mut PgConnection = &mut self.session.connection;
         let keys = Rows::read(connection, &store.schema).await?.open(&store.schema, &store.sealing)?;
-        if keys.history() != after.history() || !keys.same_material(after) {
+        if !same_keys(keys.history(), after.history()) || !keys.same_material(after) {
             return Err(Fault::NotAsWritten);
         }
         Ok(probe(&keys, self.applying.now)?)
     }
+}
+
+/// Whether both say the same of each key. Which of two keys comes first that were retired at once is no matter.
+fn same_keys(one: &KeyHistory, other: &KeyHistory) -> bool {
+    let sorted = |history: &KeyHistory| {
+        let mut keys = history.keys().to_vec();
+        keys.sort_by(|a, b| a.id.cmp(&b.id));
+        keys
+    };
+    sorted(one) == sorted(other) && one.revoked() == other.revoked()
 }
 
 /// The key that it was done to, as the audit log names it: the revoked one, or the one that was made or signs now.

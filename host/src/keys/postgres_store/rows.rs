@@ -43,7 +43,8 @@ impl Rows {
         }
         let quoted = schema.quoted();
         let sql = format!(
-            "SELECT kid, algorithm, state, since, not_after, sealed, sealing_key FROM {quoted}.{SIGNING_KEYS} ORDER BY kid"
+            "SELECT kid, algorithm, state, since, not_after, sealed, sealing_key FROM {quoted}.{SIGNING_KEYS} \
+             ORDER BY created_at DESC, kid"
         );
         let keys = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(&mut *connection).await?;
         let sql = format!("SELECT kid, at FROM {quoted}.revoked_kids() ORDER BY kid");
