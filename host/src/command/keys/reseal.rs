@@ -16,7 +16,8 @@ use crate::report::{Report, style};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "The signing keys stay as they are, and nobody is told. On a fleet give every process both key-encryption \
-    keys first, the new one in front; then reseal; then take the old one away."
+    keys, the old one in front, which goes on sealing; when all have both, turn them round; then reseal; then take the old \
+    one away."
 )]
 pub struct Args {
     /// The file with the new key-encryption key: 32 random bytes as base64url or hexadecimal digits
