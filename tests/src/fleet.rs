@@ -16,6 +16,8 @@ use pbac::token::{NewToken, UserId};
 use policy_core::Timestamp;
 use policy_core::token::TokenBuffer;
 
+use crate::record;
+
 /// A running node, seen from the test.
 #[derive(Debug)]
 pub struct Node {
@@ -54,6 +56,7 @@ impl Node {
         let mut answer = String::new();
         let length = self.output.read_line(&mut answer).expect("a node answers");
         assert!(length > 0, "a node ended");
+        record::said("a node", answer.as_bytes());
         answer.trim_end().to_owned()
     }
 }

@@ -11,6 +11,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 
 use crate::binary::pbac;
+use crate::record::Recorded;
 
 /// There and back, and there again by each of the two ways; each ends with status 0 after the one before.
 pub const CYCLE: [&[&str]; 6] = [
@@ -92,7 +93,7 @@ impl Site {
 
     /// Runs it, checks its status and returns all that it printed.
     pub fn pbac(&self, arguments: &[&str], status: i32) -> String {
-        let output = self.command(arguments).output().unwrap();
+        let output = self.command(arguments).output().unwrap().recorded();
         let printed = String::from_utf8([output.stderr, output.stdout].concat()).unwrap();
         assert_eq!(output.status.code(), Some(status), "{arguments:?}\n{printed}");
         printed
@@ -101,7 +102,7 @@ impl Site {
     /// The same with `--json`, whose answer is returned.
     #[must_use]
     pub fn json(&self, arguments: &[&str], status: i32) -> Value {
-        let output = self.command(arguments).arg("--json").output().unwrap();
+        let output = self.command(arguments).arg("--json").output().unwrap().recorded();
         let errors = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(status), "{arguments:?}\n{errors}");
         serde_json::from_slice(&output.stdout).unwrap()

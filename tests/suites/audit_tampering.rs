@@ -8,6 +8,7 @@ use pbac::postgres::audit::{self, Entry, Fault, FaultKind, Head, Outcome};
 use pbac::postgres::{Identifier, schema};
 use pbac_tests::binary::pbac;
 use pbac_tests::database::TestDatabase;
+use pbac_tests::record::Recorded;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -208,7 +209,8 @@ async fn the_command_says_which_and_ends_with_a_mismatch() {
                 .args(["audit", "verify", "--json", "--head", &head])
                 .env("DATABASE_URL", database.url_text())
                 .output()
-                .unwrap();
+                .unwrap()
+                .recorded();
             let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
             (output.status.code(), answer["fault"]["kind"].clone())
         };

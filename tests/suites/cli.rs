@@ -2,9 +2,11 @@
 //! status. `TRYCMD=overwrite` writes what is printed now into the cases; read the difference before keeping it.
 
 use std::io::Read;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use pbac_tests::binary;
+use pbac_tests::record::{self, Recorded};
 
 /// Variables that would change an answer.
 const VARIABLES: [&str; 12] = [
@@ -22,6 +24,13 @@ const VARIABLES: [&str; 12] = [
     "NO_COLOR",
 ];
 
+/// What the keys of the fixtures have after a word that says whose they are.
+const FIXTURE_SECRETS: [&str; 3] = [
+    "kQ7vT2mRz9Lw4KcB8nYp1HsJ6dFgA3eUo",
+    "Nw8PzQe3Xr7Vt1Ym9Lb4Hc6Gd2SaFuIoT",
+    "b6Wy3Mq9Xc5Kn8Vp2Lj7Hf4DsGaEuOiTr",
+];
+
 #[test]
 fn arguments_output_and_status_are_as_recorded() {
     let cases = trycmd::TestCases::new();
@@ -30,6 +39,12 @@ fn arguments_output_and_status_are_as_recorded() {
         // Empty counts as not set.
         cases.env(name, "");
     }
+    // What is printed is what is recorded there, or the test fails.
+    let golden = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/cli"));
+    for file in record::files(golden).iter().filter(|path| !path.starts_with(golden.join("fixtures"))) {
+        record::said(&file.display().to_string(), &std::fs::read(file).unwrap());
+    }
+    FIXTURE_SECRETS.iter().for_each(|secret| record::secret(secret.as_bytes()));
     cases.case("cli/*/*.toml");
 }
 
@@ -50,7 +65,7 @@ fn colours_are_for_terminals_and_for_who_asks_for_them() {
     let shown = |variables: &[(&str, &str)], more: &[&str]| {
         let mut command = pbac(&ALLOWED);
         command.args(more).envs(variables.iter().copied());
-        String::from_utf8(command.output().unwrap().stdout).unwrap()
+        String::from_utf8(command.output().unwrap().recorded().stdout).unwrap()
     };
     assert!(!shown(&[], &[]).contains('\u{1b}'));
     let forced = [("CLICOLOR_FORCE", "1")];
@@ -64,7 +79,7 @@ fn colours_are_for_terminals_and_for_who_asks_for_them() {
 fn a_user_id_cannot_forge_an_answer() {
     let output =
         pbac(&["check", "a\u{1b}[2Jb\n", "po.view", "--policy=policy.toml", "--role", "PURCHASING"]).output();
-    let line = String::from_utf8(output.unwrap().stdout).unwrap();
+    let line = String::from_utf8(output.unwrap().recorded().stdout).unwrap();
     assert_eq!(line, "allow `a\\u{1b}[2Jb\\n` `po.view`: role `PURCHASING` holds `po.view`\n");
 }
 
@@ -83,7 +98,7 @@ fn a_reader_that_goes_away_is_no_failure() {
 #[test]
 fn a_full_disk_is_a_failure() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let output = pbac(&ALLOWED).stdout(full).output().unwrap();
+    let output = pbac(&ALLOWED).stdout(full).output().unwrap().recorded();
     assert_eq!(output.status.code(), Some(1));
     let errors = String::from_utf8(output.stderr).unwrap();
     assert!(
@@ -98,7 +113,7 @@ fn a_bundle_is_replaced_whole_or_not_at_all() {
     let bundle = directory.path().join("shop.pbac");
     let build = |policy: &str| {
         let arguments = ["bundle", "build", "--policy", policy, "--output", bundle.to_str().unwrap()];
-        pbac(&arguments).output().unwrap().status.code()
+        pbac(&arguments).output().unwrap().recorded().status.code()
     };
     assert_eq!(build("policy.toml"), Some(0));
     let first = std::fs::read(&bundle).unwrap();
@@ -112,11 +127,11 @@ fn a_bundle_is_replaced_whole_or_not_at_all() {
 #[test]
 fn every_subcommand_has_a_manual_page_and_completions() {
     let directory = tempfile::tempdir().unwrap();
-    let output = pbac(&["man", directory.path().to_str().unwrap()]).output().unwrap();
+    let output = pbac(&["man", directory.path().to_str().unwrap()]).output().unwrap().recorded();
     assert_eq!(output.status.code(), Some(0));
-    let completions = pbac(&["completions", "bash"]).output().unwrap();
+    let completions = pbac(&["completions", "bash"]).output().unwrap().recorded();
     let completions = String::from_utf8(completions.stdout).unwrap();
-    let help = pbac(&["--help"]).output().unwrap();
+    let help = pbac(&["--help"]).output().unwrap().recorded();
     let help = String::from_utf8(help.stdout).unwrap();
     let listed =
         help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());

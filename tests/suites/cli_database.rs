@@ -6,6 +6,7 @@ use std::process::Command;
 use pbac::legacy::FindingCode;
 use pbac_tests::binary;
 use pbac_tests::database::TestDatabase;
+use pbac_tests::record::Recorded;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
@@ -64,7 +65,8 @@ impl Shop {
             .current_dir(self.directory.path())
             .env("DATABASE_URL", self.database.url_text())
             .output()
-            .unwrap();
+            .unwrap()
+            .recorded();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
     }
@@ -415,7 +417,7 @@ async fn an_interrupt_rolls_back_and_says_how_to_go_on() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    let output = child.wait_with_output().unwrap();
+    let output = child.wait_with_output().unwrap().recorded();
     assert_eq!(output.status.code(), Some(1));
     let errors = String::from_utf8(output.stderr).unwrap();
     assert!(

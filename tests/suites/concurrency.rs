@@ -6,6 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use pbac::postgres::{Identifier, audit};
 use pbac_tests::binary::pbac;
 use pbac_tests::database::TestDatabase;
+use pbac_tests::record::Recorded;
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
@@ -90,7 +91,7 @@ impl Shop {
 
 /// Status, and the answer or the error.
 fn ended(child: Child) -> (i32, Value) {
-    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap().recorded();
     let text = String::from_utf8([stderr, stdout].concat()).unwrap();
     let last = text.lines().last().unwrap_or_default();
     (status.code().unwrap(), serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {text}")))

@@ -10,6 +10,7 @@ use pbac::endpoints::source::{Application, Asks, Checkers, Conversion, State, co
 use pbac::endpoints::{self, Endpoints};
 use pbac::python::Project;
 use pbac_tests::binary;
+use pbac_tests::record::Recorded;
 use serde_json::json;
 
 #[path = "drafts/reading.rs"]
@@ -69,7 +70,7 @@ fn pbac(arguments: &[&str], directory: &Path) -> (i32, String, String) {
     for name in ["DATABASE_URL", "PBAC_DATABASE_URL", "PBAC_CONFIG", "PBAC_ENDPOINTS", "PBAC_POLICY"] {
         command.env_remove(name);
     }
-    let output = command.args(arguments).current_dir(directory).output().unwrap();
+    let output = command.args(arguments).current_dir(directory).output().unwrap().recorded();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }

@@ -17,6 +17,7 @@ use pbac::config::Config;
 use pbac::keys::{Applied, Applying, Operation, Store};
 use pbac_tests::database::TestDatabase;
 use pbac_tests::fleet::Node;
+use pbac_tests::record;
 use policy_core::Timestamp;
 use policy_core::keys::KeyId;
 
@@ -282,6 +283,7 @@ async fn a_fleet_on_an_env_file() {
     )
     .unwrap();
     lives(&settings, &[]).await;
+    record::directory(directory.path());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -18,6 +18,7 @@ use pbac::exit::Exit;
 use pbac::keys::{Applied, Applying, KeySet, Operation, Store, jwks};
 use pbac::migrate::step::WorkStep;
 use pbac::token::{NewToken, UserId, issue};
+use pbac_tests::record;
 use policy_core::Timestamp;
 use policy_core::keys::{Algorithm, KeyId};
 use policy_core::token::{TokenBuffer, TokenError};
@@ -76,6 +77,12 @@ impl Place {
 
     async fn active(&self) -> KeyId {
         self.load().await.history().active().unwrap().id.clone()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        record::directory(self.directory.path());
     }
 }
 

@@ -11,6 +11,7 @@ use pbac::cli::Global;
 use pbac::config::Config;
 use pbac::keys::{Applying, KeySet, Operation, Store};
 use pbac::token::{NewToken, UserId, issue};
+use pbac_tests::record::{self, Recorded};
 use policy_core::Timestamp;
 use policy_core::token::{TokenBuffer, TokenError};
 
@@ -46,7 +47,7 @@ impl Site {
             .spawn()
             .unwrap();
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
+        let output = child.wait_with_output().unwrap().recorded();
         assert!(output.status.success());
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     }
@@ -100,6 +101,12 @@ impl Site {
             answers.lines().all(|answer| answer == "42") && answers.lines().count() == tokens.len(),
             "{answers}"
         );
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        record::directory(self.directory.path());
     }
 }
 

@@ -3,20 +3,22 @@
 //!
 //! Every command that touches keys runs here as a process of its own, to success and to failure, on keys that the test
 //! knows. Only the files that are there to hold keys may hold them.
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap or a panic is a failed test")]
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use pbac_tests::binary::pbac;
 use pbac_tests::database::TestDatabase;
+use pbac_tests::secrecy::{Search, held};
+use pbac_tests::{memory, record};
 use sqlx::AssertSqlSafe;
-
-/// How much of a secret is looked for.
-const FRAGMENT: usize = 6;
 
 const ACTIVE: &str = "Xq7vT2mRz9Lw4KcB8nYp1HsJ6dFgA3eUoIiQ-_WtZxV";
 const RETIRED: &str = "Jk5Nw8PzQe3Xr7Vt1Ym9Lb4Hc6Gd2SaFuIoTi_-RqBn";
@@ -67,7 +69,7 @@ impl Place {
     /// Looks through everything that was said, and through every file but those that are there to hold keys.
     fn scan(&self, secrets: &[String]) {
         let mut texts = self.said.clone();
-        for path in files(self.directory.path()) {
+        for path in record::files(self.directory.path()) {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             if !name.starts_with(".env") && name != "keys.jwks" {
                 texts.push((name, std::fs::read(&path).unwrap()));
@@ -75,12 +77,12 @@ impl Place {
         }
         let bytes: usize = texts.iter().map(|(_, text)| text.len()).sum();
         assert!(bytes > 2_000, "there is something to look through");
-        for secret in secrets {
-            for form in forms(secret.as_bytes()) {
-                for (what, text) in &texts {
-                    assert!(!contains(text, &form), "{what}: shows a secret ({} bytes of it)", form.len());
-                }
-            }
+        secrets.iter().for_each(|secret| record::secret(secret.as_bytes()));
+        let search = Search::new(secrets.iter().map(String::as_bytes));
+        for (what, text) in &texts {
+            record::said(what, text);
+            let found = search.find(text).map(|(_, length)| length);
+            assert_eq!(found, None, "{what}: shows that many bytes of a secret");
         }
     }
 }
@@ -93,56 +95,10 @@ fn feed(command: &mut Command, input: &str) -> std::process::Output {
     child.wait_with_output().unwrap()
 }
 
-/// The beginning of a secret as it is, and in the forms in which bytes are printed.
-fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
-    let start = &secret[..FRAGMENT];
-    let hexadecimal: String = start.iter().map(|byte| format!("{byte:02x}")).collect();
-    let decimal = start.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    vec![
-        start.to_vec(),
-        hexadecimal.to_uppercase().into_bytes(),
-        hexadecimal.into_bytes(),
-        decimal.into_bytes(),
-        // All but the last character, which depends on what follows.
-        URL_SAFE_NO_PAD.encode(start).into_bytes(),
-        STANDARD.encode(start).into_bytes(),
-    ]
-}
-
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
-}
-
-fn files(directory: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
-}
-
-/// The secrets that a `.env` file holds now.
-fn held(path: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(path).unwrap();
-    let values = text.lines().filter_map(|line| {
-        let (name, value) = line.split_once('=')?;
-        ["SECRET_KEY", "SECRET_KEYS_HISTORY"].contains(&name).then(|| value.trim_matches('"').to_owned())
-    });
-    let all: Vec<String> = values.collect();
-    all.iter().flat_map(|value| value.split(',')).filter(|part| part.len() >= 32).map(str::to_owned).collect()
-}
-
 fn kid(list: &str, state: &str) -> String {
     let list: serde_json::Value = serde_json::from_str(list).unwrap();
     let keys = list["keys"].as_array().unwrap();
     keys.iter().find(|key| key["state"] == state).unwrap()["kid"].as_str().unwrap().to_owned()
-}
-
-#[test]
-fn the_search_finds_what_it_looks_for() {
-    for form in forms(ACTIVE.as_bytes()) {
-        let mut text = b"x ".to_vec();
-        text.extend(&form);
-        assert!(contains(&text, &form));
-    }
-    assert!(contains(format!("{:?}", ACTIVE.as_bytes()).as_bytes(), &forms(ACTIVE.as_bytes())[3]));
 }
 
 #[test]
@@ -176,13 +132,13 @@ fn nothing_of_a_key_in_a_file_is_shown() {
         &["keys", "status"],
     ] {
         place.run(arguments, &token);
-        secrets.extend(held(&env));
+        secrets.extend(held(&std::fs::read_to_string(&env).unwrap()));
     }
     let list = place.run(&["keys", "list"], "");
     let (active, retired) = (kid(&list, "active"), kid(&list, "retired"));
     place.run(&["keys", "revoke", &retired, "--yes", "--tokens", "-"], &token);
     place.run(&["keys", "revoke", &active, "--yes", "--purge-backups"], "");
-    secrets.extend(held(&env));
+    secrets.extend(held(&std::fs::read_to_string(&env).unwrap()));
     // What cannot be read is not quoted.
     for text in [
         format!("SECRET_KEY={ACTIVE}\nSECRET_KEY={RETIRED}\n"),
@@ -272,4 +228,100 @@ async fn nothing_of_a_key_in_the_database_is_shown() {
         assert!(said.is_empty(), "another key opens nothing");
     }
     place.scan(&secrets);
+}
+
+/// Starts a verifier, has it accept the token, and looks through its memory.
+fn remembers_none(place: &Place, token: &str, secrets: &[String]) {
+    let mut verifier = Command::new(env!("CARGO_BIN_EXE_verifier"))
+        .arg(place.path("pbac.toml"))
+        .envs(place.variables.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    writeln!(verifier.stdin.as_mut().unwrap(), "{token}").unwrap();
+    let mut answer = String::new();
+    BufReader::new(verifier.stdout.as_mut().unwrap()).read_line(&mut answer).unwrap();
+    let memory = memory::snapshot(verifier.id());
+    verifier.kill().unwrap();
+    verifier.wait().unwrap();
+    assert!(answer.starts_with("ok "), "{answer}");
+    let search = Search::new(secrets.iter().map(String::as_bytes));
+    assert!(memory.iter().map(Vec::len).sum::<usize>() > 100_000);
+    // What it has to remember is found this way, so the search would find the rest.
+    let known = Search::new([token.as_bytes()]);
+    assert!(memory.iter().any(|part| known.find(part).is_some()));
+    for part in &memory {
+        if let Some((at, length)) = search.find(part) {
+            let end = part.len().min(at + 100);
+            let around = String::from_utf8_lossy(&part[at.saturating_sub(60)..end]).into_owned();
+            panic!("{length} bytes of a secret at {at} of {}: {around:?}", part.len());
+        }
+    }
+}
+
+#[test]
+fn who_verifies_remembers_no_secret() {
+    let mut place = Place::new("[keys]\nstaging = '0s'\n", Vec::new());
+    std::fs::write(
+        place.path(".env"),
+        format!("SECRET_KEY={ACTIVE}\nSECRET_KEYS_HISTORY={RETIRED},{OLDEST}\n"),
+    )
+    .unwrap();
+    let token = place.run(&["token", "issue", "--user", "42"], "");
+    let token: serde_json::Value = serde_json::from_str(&token).unwrap();
+    let secrets = [ACTIVE, RETIRED, OLDEST].map(str::to_owned);
+    remembers_none(&place, token["token"].as_str().unwrap(), &secrets);
+}
+
+#[tokio::test]
+async fn who_verifies_from_the_database_remembers_no_secret() {
+    let database = TestDatabase::create().await;
+    let settings = "[keys]\nstore = 'postgres'\nstaging = '0s'\nkey_encryption_key_file = 'sealing'\n";
+    let mut place = Place::new(settings, vec![("DATABASE_URL", database.url_text().to_owned())]);
+    let sealing = URL_SAFE_NO_PAD.encode(KEY_ENCRYPTION_KEY);
+    std::fs::write(place.path("sealing"), &sealing).unwrap();
+    std::fs::set_permissions(place.path("sealing"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    place.run(&["keys", "rotate"], "");
+    let token = place.run(&["token", "issue", "--user", "42"], "");
+    let token: serde_json::Value = serde_json::from_str(&token).unwrap();
+    place.run(&["keys", "export", "--jwks", "keys.jwks"], "");
+    let set = std::fs::read_to_string(place.path("keys.jwks")).unwrap();
+    let set: serde_json::Value = serde_json::from_str(&set).unwrap();
+    let mut secrets = vec![sealing, String::from_utf8(KEY_ENCRYPTION_KEY.to_vec()).unwrap()];
+    for key in set["keys"].as_array().unwrap() {
+        secrets.push(String::from_utf8(URL_SAFE_NO_PAD.decode(key["k"].as_str().unwrap()).unwrap()).unwrap());
+    }
+    assert!(secrets.len() > 2);
+    remembers_none(&place, token["token"].as_str().unwrap(), &secrets);
+}
+
+#[test]
+fn a_command_that_holds_keys_leaves_no_core_file() {
+    let place = Place::new("[keys]\n", Vec::new());
+    std::fs::write(place.path(".env"), format!("SECRET_KEY={ACTIVE}\n")).unwrap();
+    let mut command = Command::new("sh")
+        .args(["-c", "ulimit -c unlimited && exec \"$0\" token verify"])
+        .arg(pbac())
+        .current_dir(place.directory.path())
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // It waits for a token by then.
+    let limits = format!("/proc/{}/limits", command.id());
+    let forbidden = |text: String| {
+        let line = text.lines().find(|line| line.starts_with("Max core file size")).unwrap().to_owned();
+        line.split_whitespace().nth(4) == Some("0")
+    };
+    let patience = Instant::now() + Duration::from_secs(60);
+    while !forbidden(std::fs::read_to_string(&limits).unwrap()) {
+        assert!(Instant::now() < patience, "core files stay allowed");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let killed = Command::new("kill").args(["-ABRT", &command.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let status = command.wait().unwrap();
+    assert!(status.signal().is_some() && !status.core_dumped(), "{status}");
+    assert!(record::files(place.directory.path()).iter().all(|path| !path.ends_with("core")));
 }

@@ -10,6 +10,7 @@ use pbac::endpoints::{self, Endpoints};
 use pbac::policy_file;
 use pbac::shadow::{Comparison, Direction, MAX_GROUPS, MAX_LINE_BYTES, MAX_NAMED, Shadow, cases};
 use pbac_tests::counting::{Counting, measure};
+use pbac_tests::record::Recorded;
 use pbac_tests::{binary, cases as data, convert, generate, oracle};
 use policy_core::{Index, Policy, Timestamp};
 use serde_json::json;
@@ -218,7 +219,7 @@ fn pbac(arguments: &[&str], directory: &Path) -> (i32, String, String) {
     for name in ["DATABASE_URL", "PBAC_DATABASE_URL", "PBAC_CONFIG", "PBAC_ENDPOINTS", "PBAC_POLICY"] {
         command.env_remove(name);
     }
-    let output = command.args(arguments).current_dir(directory).output().unwrap();
+    let output = command.args(arguments).current_dir(directory).output().unwrap().recorded();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }

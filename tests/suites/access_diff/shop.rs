@@ -4,6 +4,7 @@ use std::process::Command;
 
 use pbac_tests::binary;
 use pbac_tests::database::TestDatabase;
+use pbac_tests::record::Recorded;
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 
@@ -113,7 +114,8 @@ impl Shop {
             .current_dir(self.directory.path())
             .env("DATABASE_URL", self.database.url_text())
             .output()
-            .unwrap();
+            .unwrap()
+            .recorded();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
     }

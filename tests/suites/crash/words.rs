@@ -5,6 +5,7 @@ use std::process::Command;
 
 use pbac_tests::binary::pbac;
 use pbac_tests::database::TestDatabase;
+use pbac_tests::record::Recorded;
 use pbac_tests::stepper::{Job, Stepper, Work};
 use tempfile::TempDir;
 
@@ -19,7 +20,8 @@ fn says(database: &TestDatabase, directory: &TempDir, arguments: &[&str], words:
         .env("DATABASE_URL", database.url_text())
         .env("NO_COLOR", "1")
         .output()
-        .unwrap();
+        .unwrap()
+        .recorded();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains(words), "no `{words}` in:\n{text}");

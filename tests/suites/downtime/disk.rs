@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use pbac::postgres::{Cluster, ClusterOptions};
+use pbac_tests::record::Recorded;
 use pbac_tests::site::{CYCLE, Site};
 use tempfile::TempDir;
 
@@ -86,7 +87,7 @@ async fn with_ever_more_room(disk: &Disk, site: &Site, arguments: &[&str]) -> us
     let before = state(site).await;
     for kilobytes in [0, 16, 64, 128, 256, 384, 512, 768, 1024, 2048, 8192] {
         disk.leave(kilobytes << 10);
-        let output = site.command(arguments).output().unwrap();
+        let output = site.command(arguments).output().unwrap().recorded();
         let printed = String::from_utf8([output.stderr, output.stdout].concat()).unwrap();
         if output.status.success() {
             return failed;

@@ -7,6 +7,7 @@ use pbac::policy_file;
 use pbac::postgres::Identifier;
 use pbac_tests::binary;
 use pbac_tests::database::TestDatabase;
+use pbac_tests::record::Recorded;
 use pbac_tests::round_trip;
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
@@ -38,7 +39,8 @@ impl World {
             .env_clear()
             .env("DATABASE_URL", self.database.url_text())
             .output()
-            .unwrap();
+            .unwrap()
+            .recorded();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Ran {
             status: output.status.code().unwrap(),

@@ -10,6 +10,7 @@ use pbac::postgres::audit::{self, Record};
 use pbac::postgres::{DatabaseUrl, Identifier};
 use pbac_tests::database::TestDatabase;
 use pbac_tests::key_stepper::{KeyChange, KeyJob};
+use pbac_tests::record;
 use pbac_tests::stepper::{Ended, Stepper};
 use policy_core::Timestamp;
 use policy_core::keys::KeyId;
@@ -184,6 +185,7 @@ pub fn revoke(id: &KeyId) -> Operation {
 pub fn secrets(keys: &KeySet) -> Vec<String> {
     let all = keys.history().keys().iter().flat_map(|key| {
         let bytes = keys.material(&key.id).unwrap().bytes();
+        record::secret(bytes);
         let digits = bytes.iter().take(6).map(|byte| format!("{byte:02x}")).collect::<String>();
         let text = std::str::from_utf8(bytes).ok().map(|text| text.chars().take(6).collect::<String>());
         [Some(digits), text]
@@ -194,6 +196,7 @@ pub fn secrets(keys: &KeySet) -> Vec<String> {
 /// None of them does.
 pub fn holds_none(text: &str, secrets: &[String], what: &str) {
     assert!(!secrets.is_empty());
+    record::said(what, text.as_bytes());
     let lower = text.to_lowercase();
     for secret in secrets {
         assert!(!text.contains(secret) && !lower.contains(secret), "{what} holds a secret");

@@ -3,6 +3,7 @@
 use std::process::{Command, Output};
 
 use pbac_tests::binary::pbac;
+use pbac_tests::record::Recorded;
 use serde_json::Value;
 
 use crate::world::{World, example};
@@ -17,6 +18,7 @@ fn run(world: &World, arguments: &[&str]) -> Output {
         .current_dir(std::env::temp_dir())
         .output()
         .unwrap()
+        .recorded()
 }
 
 fn json(world: &World, arguments: &[&str], exit: i32) -> Value {

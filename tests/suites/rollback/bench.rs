@@ -14,6 +14,7 @@ use pbac::postgres::{DatabaseUrl, Identifier, RetryPolicy};
 use pbac_tests::binary::pbac;
 use pbac_tests::database::TestDatabase;
 pub use pbac_tests::dump::{dump, program, same, same_shape};
+use pbac_tests::record::Recorded;
 use policy_core::Timestamp;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -207,7 +208,7 @@ impl Bench {
 
     /// Runs the command and checks its status.
     pub fn pbac(&self, arguments: &[&str], status: i32) -> Answer {
-        Answer::of(self.command(arguments).output().unwrap(), arguments, status)
+        Answer::of(self.command(arguments).output().unwrap().recorded(), arguments, status)
     }
 
     /// The same with `--json`, whose answer is returned.

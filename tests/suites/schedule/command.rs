@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 use pbac::config::Environment;
 use pbac::schedule::{FindingCode, check};
 use pbac_tests::binary;
+use pbac_tests::record::Recorded;
 use serde_json::Value;
 
 use crate::place::Place;
@@ -13,7 +14,7 @@ use crate::place::Place;
 /// The command with the crontab of the place; the name keeps it from whatever this machine has scheduled.
 fn pbac(place: &Place, arguments: &[&str]) -> Output {
     let path = format!("{}:/usr/bin:/bin", place.bin("").display());
-    Command::new(binary::pbac())
+    let output = Command::new(binary::pbac())
         .arg("--config")
         .arg(place.path("pbac.toml"))
         .args(arguments)
@@ -21,7 +22,8 @@ fn pbac(place: &Place, arguments: &[&str]) -> Output {
         .env("PATH", path)
         .env("HOME", place.bin("home"))
         .output()
-        .unwrap()
+        .unwrap();
+    output.recorded()
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -37,7 +37,7 @@ impl Place {
             place.link(program, program);
         }
         place.settings(settings);
-        std::fs::write(place.path(".env"), "SECRET_KEY=of-the-test-0123456789abcdefghij\n").unwrap();
+        std::fs::write(place.path(".env"), "SECRET_KEY=Rw6Zt3Yb9Vq1of-the-test-0123456789abc\n").unwrap();
         place
     }
 
@@ -162,6 +162,12 @@ impl Place {
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        pbac_tests::record::directory(self.directory.path());
     }
 }
 

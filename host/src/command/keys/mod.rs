@@ -44,6 +44,7 @@ pub enum Args {
 ///
 /// When the store cannot be read or written, or what was asked for is refused.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, HostError> {
+    crate::keys::forbid_core_dumps();
     match args {
         Args::Status(args) => status::run(args, context).await,
         Args::List(args) => list::run(args, context).await,

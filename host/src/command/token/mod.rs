@@ -31,6 +31,7 @@ pub enum Args {
 ///
 /// When the store or the token cannot be read.
 pub async fn run(args: Args, context: &Context) -> Result<Exit, HostError> {
+    crate::keys::forbid_core_dumps();
     match args {
         Args::Issue(args) => issue::run(args, context).await,
         Args::Verify(args) => verify::run(args, context).await,
