@@ -29,6 +29,8 @@ const DAY: i64 = 24 * HOUR;
 const LIFE: i64 = 8 * HOUR;
 /// A Monday in 2026.
 const START: i64 = 1_768_780_800_000_000;
+/// So that nodes look at the store at different moments.
+const BETWEEN_STARTS: Duration = Duration::from_millis(47);
 /// Nobody waits longer for a node to load a change.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -81,9 +83,14 @@ impl Fleet {
             refused: AtomicU64::new(0),
         });
         let program = Path::new(env!("CARGO_BIN_EXE_fleet_node"));
-        let nodes: Vec<_> = (0..VERIFIERS + ISSUERS)
-            .map(|_| Arc::new(Mutex::new(Node::start(program, settings, variables))))
+        // Issuers first, and each looks at the store at another moment: what they sign by, verifiers hear of last.
+        let mut nodes: Vec<_> = (0..VERIFIERS + ISSUERS)
+            .map(|_| {
+                thread::sleep(BETWEEN_STARTS);
+                Arc::new(Mutex::new(Node::start(program, settings, variables)))
+            })
             .collect();
+        nodes.reverse();
         let threads = nodes
             .iter()
             .enumerate()

@@ -3,10 +3,11 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap or a panic is a failed test")]
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use pbac::config::Config;
 use pbac::env_file::Step;
 use pbac::error::HostError;
 use pbac::exit::Exit;
-use pbac::keys::{Applied, Applying, KeySet, Operation, Store, jwks};
+use pbac::keys::{Applied, Applying, KeySet, LiveKeys, Operation, Reload, Store, jwks};
 use pbac::migrate::step::WorkStep;
 use pbac::token::{NewToken, UserId, issue};
 use pbac_tests::record;
@@ -26,6 +27,7 @@ use policy_core::token::{TokenBuffer, TokenError};
 const DAY: i64 = 86_400;
 /// 2026-01-20T10:30:45Z.
 const START: i64 = 1_768_905_045;
+const KEY_B: &str = "kBw3Rt8Nz5Qx2Mc7Yv4Lp9Hs6JdFgA1eUoIiT-_KxZb";
 const KEY_A: &str = "kAq7vT2mRz9Lw4KcB8nYp1HsJ6dFgA3eUoIiQ-_WtZx";
 
 /// The process that is to be killed finds here which step, what it does, and where.
@@ -196,6 +198,14 @@ async fn killed_at_each_step_it_is_as_before_or_as_after() {
                 place.apply(operation(what, old.as_str()), START + DAY).await.unwrap();
             }
             place.apply(Operation::Rotate { force: true }, START + 2 * DAY).await.unwrap();
+            if what == "revoke" {
+                // Nor does a backup bring the key back, whenever the revocation was cut off.
+                let text = place.text();
+                let secret = before.material(&old).unwrap().text().unwrap();
+                std::fs::write(place.env(), format!("SECRET_KEY={}\n", *secret)).unwrap();
+                assert!(place.load().await.signing().is_none(), "{step}");
+                std::fs::write(place.env(), text).unwrap();
+            }
             let strays = std::fs::read_dir(place.directory.path())
                 .unwrap()
                 .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains("pbac-tmp"));
@@ -233,6 +243,136 @@ async fn of_several_at_once_one_wins_and_the_others_say_so() {
     }
     assert!(done >= 5);
     assert_eq!(place.load().await.history().retired().count(), done, "no rotation is lost");
+}
+
+/// The second one has read the file before the first one took the lock.
+#[tokio::test]
+async fn a_rotation_that_was_overtaken_does_nothing() {
+    let place = Place::new(&format!("SECRET_KEY={KEY_A}\n"), "");
+    let directory = place.directory.path().to_owned();
+    let overtaken = Mutex::new(None);
+    let watch = |step: &'static str| {
+        if step == Step::Lock.name() && overtaken.lock().unwrap().is_none() {
+            let directory = directory.clone();
+            let first = thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                let operation = Operation::Rotate { force: false };
+                runtime.block_on(apply(&directory, &operation, START, &|_| {})).map(drop)
+            });
+            *overtaken.lock().unwrap() = Some(first.join().unwrap());
+        }
+    };
+    let operation = Operation::Rotate { force: false };
+    let error = apply(place.directory.path(), &operation, START, &watch).await.unwrap_err();
+    assert_eq!(overtaken.into_inner().unwrap(), Some(Ok(())));
+    assert_eq!(error.exit(), Exit::Busy, "{error}");
+    assert_eq!(place.load().await.history().retired().count(), 1);
+}
+
+/// A verifier may have read the file before its keys had names.
+#[tokio::test]
+async fn tokens_do_not_name_a_key_that_began_to_sign_without_a_name() {
+    let place = Place::new(&format!("SECRET_KEY={KEY_A}\n"), "");
+    let before = place.load().await;
+    let names = |token: &str| jsonwebtoken::decode_header(token).unwrap().kid;
+    place.apply(Operation::Stage, START).await.unwrap();
+    assert_eq!(place.load().await.history().active().unwrap().id, place.active().await);
+    let token = place.sign(START, 30).await;
+    assert_eq!(names(&token), None);
+    let rules = config(place.directory.path()).keys.token_rules();
+    let ring = before.ring(rules).unwrap();
+    ring.verify(&token, Timestamp::from_seconds(START), &mut TokenBuffer::default()).unwrap();
+    // Everybody learned the next one's name while it was staged.
+    place.apply(Operation::Promote { force: false }, START + DAY).await.unwrap();
+    assert_eq!(names(&place.sign(START + DAY, 30).await).as_deref(), Some(place.active().await.as_str()));
+    assert_eq!(place.verify(&token, START + DAY).await, Ok(()));
+}
+
+/// A process that serves goes on with what it has while a file is half written, and hears of what comes then.
+#[tokio::test]
+async fn a_file_without_a_key_that_signs_changes_nothing_in_a_running_process() {
+    let place = Place::new(&format!("SECRET_KEY={KEY_A}\n"), "");
+    let config = config(place.directory.path());
+    let live = LiveKeys::load(Store::open(&config).unwrap(), config.keys.clone()).await.unwrap();
+    let token = place.sign(START, 30).await;
+    let holds = || {
+        let mut buffer = TokenBuffer::default();
+        live.verify(&token, Timestamp::from_seconds(START), &mut buffer, |_| ()).is_ok()
+    };
+    let text = place.text();
+    for half in ["", "SECRET_KEY=\n", "SECRET_KEY=kAq7vT2m\n"] {
+        std::fs::write(place.env(), half).unwrap();
+        assert!(matches!(live.reload().await, Reload::Failed(_)), "{half}");
+        assert!(holds(), "{half}");
+    }
+    std::fs::write(place.env(), &text).unwrap();
+    assert_eq!(live.reload().await, Reload::Unchanged);
+    place.apply(Operation::Rotate { force: false }, START).await.unwrap();
+    assert_eq!(live.reload().await, Reload::Changed);
+    assert!(holds());
+    let active = place.active().await;
+    place.apply(Operation::Revoke { id: active.clone(), unknown: false }, START).await.unwrap();
+    assert_eq!(live.reload().await, Reload::Changed);
+    assert!(live.history().revocation(active.as_str()).is_some());
+}
+
+#[tokio::test]
+async fn an_empty_variable_is_one_that_is_not_set() {
+    let place = Place::new(&format!("SECRET_KEY={KEY_A}\nPBAC_KEYS=\nKEY_ROTATION_DAYS=\n"), "");
+    assert!(place.load().await.signing().is_some());
+    place.apply(Operation::Rotate { force: false }, START).await.unwrap();
+    assert_eq!(place.load().await.history().keys().len(), 2);
+}
+
+/// West of Greenwich the source document's script writes a time that is earlier than it was.
+#[tokio::test]
+async fn a_time_without_a_zone_does_not_refuse_what_was_signed_before_it() {
+    let place = Place::new(
+        &format!("SECRET_KEY={KEY_A}\nSECRET_KEYS_HISTORY={KEY_B}\nKEY_LAST_ROTATED=2026-01-20T05:30:45\n"),
+        "",
+    );
+    let other = Place::new(&format!("SECRET_KEY={KEY_B}\n"), "");
+    // Five hours later by the clock of UTC: the key was not retired yet.
+    let token = other.sign(START - 60, 30).await;
+    assert_eq!(place.verify(&token, START).await, Ok(()));
+    let late = other.sign(START + DAY, 30).await;
+    assert_eq!(place.verify(&late, START + DAY).await, Err(TokenError::IssuedAfterRetirement));
+}
+
+/// By hand, as an application that knows the two variables alone has to be rotated.
+#[tokio::test]
+async fn keys_that_a_hand_swapped_verify_what_they_signed() {
+    let place = Place::new(&format!("SECRET_KEY={KEY_A}\n"), "");
+    place.apply(Operation::Rotate { force: false }, START).await.unwrap();
+    let token = place.sign(START + 5 * DAY, 30).await;
+    // `KEY_LAST_ROTATED` stays as it is.
+    let text = place.text();
+    let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).unwrap().to_owned();
+    let (signs, history) = (value("SECRET_KEY="), value("SECRET_KEYS_HISTORY="));
+    let swapped = text.replace(&format!("SECRET_KEY={signs}"), &format!("SECRET_KEY={KEY_B}")).replace(
+        &format!("SECRET_KEYS_HISTORY={history}"),
+        &format!("SECRET_KEYS_HISTORY={signs},{history}"),
+    );
+    std::fs::write(place.env(), swapped).unwrap();
+    assert_eq!(place.verify(&token, START + 6 * DAY).await, Ok(()));
+    assert_eq!(place.verify(&place.sign(START + 6 * DAY, 1).await, START + 6 * DAY).await, Ok(()));
+}
+
+#[tokio::test]
+async fn who_owns_the_keys_can_read_what_root_revoked() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can give files away");
+        return;
+    }
+    let place = Place::new(&format!("SECRET_KEY={KEY_A}\n"), "");
+    chown(place.env(), Some(4711), Some(4712)).unwrap();
+    place.apply(Operation::Rotate { force: false }, START).await.unwrap();
+    let id = place.load().await.history().retired().next().unwrap().id.clone();
+    place.apply(Operation::Revoke { id, unknown: false }, START).await.unwrap();
+    for name in [".env", ".env.revoked"] {
+        let data = std::fs::metadata(place.directory.path().join(name)).unwrap();
+        assert_eq!((data.uid(), data.gid(), data.mode() & 0o777), (4711, 4712, 0o600), "{name}");
+    }
 }
 
 #[tokio::test]

@@ -107,6 +107,20 @@ impl<'a> LockedEnvFile<'a> {
         Ok(path)
     }
 
+    /// Writes another file beside it whole or not at all, `NAME` with this suffix: of the same owner, and for nobody else.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn write_beside(&self, suffix: &str, bytes: &[u8]) -> Result<(), EnvFileError> {
+        let path = self.place.beside(&self.place.name_with(suffix));
+        let mut file = self.place.fresh(Owner { mode: 0o600, ..self.content.owner })?;
+        self.place.fill(&mut file, bytes)?;
+        self.place.sync(&file)?;
+        file.persist(&path).map_err(|failed| EnvFileError::io("write", &path)(failed.error))?;
+        self.place.sync_directory()
+    }
+
     /// Puts a new file with this text in the place of the old one: whole or not at all, of the same owner, and with its mode
     /// within `0600`. It is read back and compared, and handed to `probe`; where either finds fault, the old text is put back.
     ///

@@ -17,6 +17,8 @@ pub struct KeySet {
     material: BTreeMap<KeyId, KeyMaterial>,
     /// Keys whose names are not stored, since the store was not written by pbac: the names are made up for this reading.
     unnamed: BTreeSet<KeyId>,
+    /// The key that signs, where it began to before it had a name: a verifier may know it without one.
+    nameless: Option<KeyId>,
     refused: Vec<RefusedKey>,
     notes: Vec<String>,
     rotation_days: Option<u32>,
@@ -74,6 +76,7 @@ impl KeySet {
             history,
             material,
             unnamed: BTreeSet::new(),
+            nameless: None,
             refused: Vec::new(),
             notes: Vec::new(),
             rotation_days: None,
@@ -85,6 +88,13 @@ impl KeySet {
     #[must_use]
     pub fn with_unnamed(mut self, unnamed: BTreeSet<KeyId>) -> Self {
         self.unnamed = unnamed;
+        self
+    }
+
+    /// The same, where the tokens of this key do not name it.
+    #[must_use]
+    pub fn with_nameless(mut self, nameless: Option<KeyId>) -> Self {
+        self.nameless = nameless;
         self
     }
 
@@ -152,6 +162,13 @@ impl KeySet {
         self.unnamed.contains(id)
     }
 
+    /// Whether the tokens of a key do not name it: it has no name that is stored, or it began to sign before it had one, and a
+    /// verifier that has not looked since would turn the name away.
+    #[must_use]
+    pub fn is_nameless(&self, id: &KeyId) -> bool {
+        self.is_unnamed(id) || self.nameless.as_ref() == Some(id)
+    }
+
     /// The key that signs.
     #[must_use]
     pub fn signing(&self) -> Option<(&KeyRecord, &KeyMaterial)> {
@@ -184,7 +201,9 @@ impl KeySet {
         let keys = self.history.keys().iter().map(|key| KeyRecord { id: name(&key.id), ..key.clone() });
         let history = KeyHistory::new(keys, self.history.revoked().iter().cloned())?;
         let material = self.material.iter().map(|(id, material)| (name(id), material.clone())).collect();
-        Ok(Self { history, material, unnamed: BTreeSet::new(), ..self.clone() })
+        let nameless = self.history.active().filter(|key| self.is_nameless(&key.id));
+        let nameless = nameless.map(|key| name(&key.id));
+        Ok(Self { history, material, unnamed: BTreeSet::new(), nameless, ..self.clone() })
     }
 
     /// The name under which [`KeySet::named`] has the key that this reading calls `id`.
@@ -231,6 +250,7 @@ impl KeySet {
         let mut material = self.material.clone();
         material.extend(fresh);
         let next = Self::new(change.history().clone(), material)?;
-        Ok(Self { rotation_days: self.rotation_days, last_rotated: self.last_rotated, ..next })
+        let Self { rotation_days, last_rotated, .. } = *self;
+        Ok(Self { rotation_days, last_rotated, nameless: self.nameless.clone(), ..next })
     }
 }

@@ -12,6 +12,7 @@ use super::key_set::KeySet;
 use super::settings::KeySettings;
 use super::store::Store;
 use crate::error::HostError;
+use crate::exit::Exit;
 use crate::token::{IssueError, NewToken, issue};
 
 /// How often a `.env` file is looked at. Looking is one `stat`; unlike a watch it sees a file behind a bind mount, too.
@@ -32,6 +33,8 @@ struct Shared {
     store: Store,
     settings: KeySettings,
     current: RwLock<Arc<Current>>,
+    /// Held from the reading of the store until what was read is in use, so that nothing older comes after it.
+    reloading: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -60,7 +63,9 @@ impl LiveKeys {
     pub async fn load(store: Store, settings: KeySettings) -> Result<Self, HostError> {
         let keys = store.load(&settings).await?;
         let current = Current::new(keys, settings.token_rules())?;
-        Ok(Self { shared: Arc::new(Shared { store, settings, current: RwLock::new(Arc::new(current)) }) })
+        let current = RwLock::new(Arc::new(current));
+        let reloading = tokio::sync::Mutex::new(());
+        Ok(Self { shared: Arc::new(Shared { store, settings, current, reloading }) })
     }
 
     /// Verifies a token at `now` with the keys of this moment and hands what it says to `then`, in which it can be borrowed.
@@ -95,6 +100,7 @@ impl LiveKeys {
 
     /// Looks at the store once. A key that this process saw revoked stays revoked, whatever the store says later.
     pub async fn reload(&self) -> Reload {
+        let _one_at_a_time = self.shared.reloading.lock().await;
         match self.read().await {
             Ok(Some(current)) => {
                 let mut place = self.shared.current.write().unwrap_or_else(PoisonError::into_inner);
@@ -152,6 +158,12 @@ impl LiveKeys {
         let keys = self.shared.store.load(settings).await?.without(&revoked)?;
         if keys.history() == before.keys.history() && keys.same_material(&before.keys) {
             return Ok(None);
+        }
+        // Never what somebody meant: a revocation puts a new key in the place of the one that signs. It is a file that is half
+        // written or a table that is half restored.
+        if before.keys.signing().is_some() && keys.signing().is_none() {
+            return Err(HostError::new(Exit::NeedsPerson, "no key in the store signs any more")
+                .help("look with `pbac keys status`; the process goes on with the keys it has"));
         }
         Current::new(keys, settings.token_rules()).map(Some)
     }

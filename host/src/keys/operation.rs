@@ -1,7 +1,7 @@
 //! What is done to keys, as one plan for every store.
 
 use policy_core::Timestamp;
-use policy_core::keys::{Algorithm, Change, DueStep, Fresh, KeyId, RotationError, RotationRules};
+use policy_core::keys::{Algorithm, Change, DueStep, Fresh, KeyEvent, KeyId, RotationError, RotationRules};
 
 use super::key_set::KeySet;
 use super::material::KeyMaterial;
@@ -44,6 +44,8 @@ pub struct Planned {
     pub after: KeySet,
     /// What happens in between.
     pub change: Change,
+    /// Why it would have been refused, where it was forced: what it breaks.
+    pub forced: Option<String>,
 }
 
 impl Operation {
@@ -56,6 +58,18 @@ impl Operation {
             Self::Rotate { .. } | Self::RotateIfDue => "keys.rotate",
             Self::Revoke { .. } => "keys.revoke",
         }
+    }
+
+    /// The key that it was done to, as the audit log names it: the revoked one, or the one that was made or signs now.
+    pub(super) fn subject(&self, planned: &Planned) -> String {
+        if let Self::Revoke { id, .. } = self {
+            return id.to_string();
+        }
+        let promoted = planned.change.events().iter().find_map(|event| match event {
+            KeyEvent::Promoted { id } | KeyEvent::Staged { id } => Some(id.to_string()),
+            _ => None,
+        });
+        promoted.unwrap_or_default()
     }
 
     /// What it would make of these keys at `now`; nothing where there is nothing to do.
@@ -97,7 +111,25 @@ impl Operation {
             None => None,
         };
         let after = before.after(&change, made)?;
-        Ok(Some(Planned { before, after, change }))
+        Ok(Some(Planned { before, after, change, forced: self.forced(keys, rules, algorithm, now) }))
+    }
+}
+
+impl Operation {
+    /// Why the same is refused where it is not forced.
+    fn forced(
+        &self,
+        keys: &KeySet,
+        rules: &RotationRules,
+        algorithm: Algorithm,
+        now: Timestamp,
+    ) -> Option<String> {
+        let unforced = match self {
+            Self::Promote { force: true } => Self::Promote { force: false },
+            Self::Rotate { force: true } => Self::Rotate { force: false },
+            _ => return None,
+        };
+        unforced.plan(keys, rules, algorithm, now).err().map(|error| error.to_string())
     }
 }
 

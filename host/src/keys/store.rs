@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use policy_core::Timestamp;
+use policy_core::keys::KeyId;
 
-use super::env_store::EnvStore;
+use super::env_store::{AuditRow, EnvStore};
 use super::key_set::KeySet;
 use super::operation::{Operation, Planned};
 use super::postgres_store::PostgresStore;
@@ -62,7 +63,10 @@ impl Store {
     pub fn open(config: &Config) -> Result<Self, HostError> {
         let settings = &config.keys;
         match settings.store {
-            StoreKind::Env => Ok(Self::Env(EnvStore::new(&settings.env_file, &settings.names))),
+            StoreKind::Env => {
+                let store = EnvStore::new(&settings.env_file, &settings.names);
+                Ok(Self::Env(store.with_audit(AuditRow::of(config))))
+            }
             StoreKind::Postgres => Ok(Self::Postgres(Box::new(PostgresStore::open(config)?))),
         }
     }
@@ -79,6 +83,18 @@ impl Store {
         }
     }
 
+    /// The same, before a key is revoked: in the database its own row need not open, since it may be the one that was changed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::load`].
+    pub async fn load_leaving(&self, settings: &KeySettings, id: &KeyId) -> Result<KeySet, HostError> {
+        match self {
+            Self::Env(store) => store.load(settings),
+            Self::Postgres(store) => store.load_leaving(Some(id)).await,
+        }
+    }
+
     /// Does it: all of it or nothing, one at a time.
     ///
     /// # Errors
@@ -86,7 +102,7 @@ impl Store {
     /// When it is refused, somebody else is at it (status 5), or the store cannot be written; it then holds what it did.
     pub async fn apply(&self, applying: Applying<'_>) -> Result<Applied, HostError> {
         match self {
-            Self::Env(store) => store.apply(applying),
+            Self::Env(store) => store.apply(applying).await,
             Self::Postgres(store) => store.apply(applying).await,
         }
     }

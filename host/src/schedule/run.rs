@@ -47,6 +47,8 @@ pub struct Run<'a> {
     pub directory: &'a Path,
     /// The directory of the rotation reports, in which the run leaves what the next has to know.
     pub logs: &'a Path,
+    /// The variables in which the application has its keys.
+    pub secrets: &'a [&'a str],
     /// `[schedule]` of the settings.
     pub settings: &'a Schedule,
     /// The longest that the rotation may take.
@@ -123,6 +125,8 @@ struct Rotation {
     answer: Answer,
     /// Whether the keys may have been changed: it cannot be known of a rotation that did not end by itself.
     changed: bool,
+    /// Whether it failed in a way that leaves it open what was stored: a restart is owed then, and left to the next run.
+    unsure: bool,
     failure: Option<HostError>,
     said: Vec<Words>,
 }
@@ -202,6 +206,8 @@ impl Run<'_> {
             report.restart_pending = outcome.status.is_bad();
             report.restart = Some(outcome);
         }
+        report.restart_pending |=
+            rotation.unsure && self.settings.restart.is_some() && report.restart.is_none();
         if !report.restart_pending
             && let Err(error) = pending.pay()
         {
@@ -243,7 +249,8 @@ impl Run<'_> {
             ("PBAC_HELP", failure.advice().unwrap_or_default().to_owned()),
             ("PBAC_SCHEDULE", self.name.to_string()),
         ];
-        let without = SECRETS.map(str::to_owned);
+        let without: Vec<String> =
+            SECRETS.iter().chain(self.secrets).map(|name| (*name).to_owned()).collect();
         let surroundings =
             Surroundings { directory: Some(self.directory), variables: &variables, without: &without };
         Some(check::run("alert", alert, surroundings).await)
@@ -285,13 +292,15 @@ fn read(captured: &Captured) -> Rotation {
             Some(help) => failure.help(help),
             None => failure.help("run `pbac keys status`, then `pbac keys rotate --if-due` by hand"),
         };
-        // One that ended with a status of ours has changed nothing; of any other nobody knows.
-        return Rotation { changed: exit.is_none(), failure: Some(failure), said, ..Rotation::default() };
+        // With these it was refused before anything was changed; of any other nobody knows.
+        let unchanged = matches!(exit, Some(Exit::Usage | Exit::Busy | Exit::Refused));
+        let (changed, unsure) = (exit.is_none(), exit.is_some() && !unchanged);
+        return Rotation { changed, unsure, failure: Some(failure), said, ..Rotation::default() };
     }
     match serde_json::from_slice::<Answer>(&captured.stdout) {
         Ok(answer) => {
             let changed = answer.rotated || answer.staged || answer.promoted;
-            Rotation { answer, changed, failure: None, said }
+            Rotation { answer, changed, unsure: false, failure: None, said }
         }
         Err(_) => {
             let failure = HostError::failed("`keys rotate` succeeded, and its answer cannot be read")
@@ -349,7 +358,11 @@ mod tests {
         let failure = rotation.failure.unwrap();
         assert_eq!((failure.exit(), failure.advice()), (Exit::Busy, Some("wait")));
         assert_eq!(failure.to_string(), "`keys rotate` failed: held");
-        assert!(!rotation.changed);
+        assert!(!rotation.changed && !rotation.unsure);
+        for status in [1, 4, 8] {
+            let rotation = ended(status << 8, "", "");
+            assert!(!rotation.changed && rotation.unsure, "{status}");
+        }
     }
 
     #[test]

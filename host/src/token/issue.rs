@@ -54,14 +54,14 @@ struct Claims<'a> {
 
 /// Signs a token with the active key of `keys`. Its `iat` is `now`, and its `exp` is `life` later, in whole seconds.
 ///
-/// The header names the key, unless the store has no name for it yet.
+/// The header names the key, unless it began to sign before it had a name ([`KeySet::is_nameless`]).
 ///
 /// # Errors
 ///
 /// When no key signs, or the token would be longer than one may be.
 pub fn issue(keys: &KeySet, token: &NewToken, now: Timestamp, life: Duration) -> Result<String, IssueError> {
     let (record, material) = keys.signing().ok_or(IssueError::NoKey)?;
-    let kid = (!keys.is_unnamed(&record.id)).then(|| record.id.to_string());
+    let kid = (!keys.is_nameless(&record.id)).then(|| record.id.to_string());
     let iat = now.micros().div_euclid(1_000_000);
     let exp = iat.saturating_add(i64::try_from(life.as_secs()).unwrap_or(i64::MAX));
     sign(material, kid, &Claims { token, exp, iat })

@@ -45,6 +45,12 @@ impl RotationRules {
         self.token_life.map(|life| life.saturating_add(self.leeway))
     }
 
+    /// The grace when it is shorter than enough: tokens outlive the key that signed them.
+    #[must_use]
+    pub fn short_grace(&self) -> Option<Duration> {
+        self.enough_grace().filter(|enough| self.grace < *enough).map(|_| self.grace)
+    }
+
     /// The grace when it is longer than enough: an old secret is dangerous for as long as it verifies.
     #[must_use]
     pub fn excessive_grace(&self) -> Option<Duration> {

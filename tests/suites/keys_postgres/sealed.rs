@@ -3,8 +3,9 @@
 use pbac::exit::Exit;
 use pbac::keys::Operation;
 use pbac::keys::postgres_store::{RESEAL, Resealed, Resealing, SealingKeys};
+use policy_core::keys::KeyId;
 
-use crate::bench::{Bench, KEK, OTHER_KEK, ROTATE, day_of, holds_none, secrets, store};
+use crate::bench::{Bench, KEK, OTHER_KEK, ROTATE, day_of, holds_none, revoke, secrets, store};
 
 /// Two keys, and the names of both: the one that signs, and the one before.
 async fn two_keys() -> (Bench, String, String) {
@@ -68,9 +69,11 @@ async fn a_revoked_key_need_not_open() {
         ))
         .await;
     bench.store().load().await.unwrap_err();
-    bench.run(&format!("INSERT INTO pbac.revoked_keys VALUES ('{before}', now())")).await;
-    assert!(bench.load().await.history().key(&before).is_none());
-    bench.apply(&ROTATE, 2).await.unwrap();
+    bench.apply(&ROTATE, 2).await.unwrap_err();
+    let id = KeyId::parse(&before).unwrap();
+    bench.apply(&revoke(&id), 2).await.unwrap();
+    assert!(bench.load().await.history().revocation(&before).is_some());
+    bench.apply(&ROTATE, 3).await.unwrap();
     assert!(bench.rows().await.iter().all(|row| !row.starts_with(&before)));
 }
 

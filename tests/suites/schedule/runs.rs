@@ -35,6 +35,7 @@ async fn run_at(place: &Place, now: Timestamp, limit: Duration) -> Result<RunRep
         config: file.as_deref(),
         directory: &place.path(""),
         logs: &places.logs,
+        secrets: &keys.names.secrets(),
         settings: &schedule,
         limit,
     };
@@ -146,6 +147,21 @@ async fn a_restart_that_failed_is_owed_until_it_succeeds() {
     let report = run(&place).await.unwrap();
     assert_eq!((report.status, report.restart_pending, restarts(&place)), (RunStatus::Done, false, 4));
     assert!(run(&place).await.unwrap().restart.is_none());
+}
+
+#[tokio::test]
+async fn a_rotation_that_failed_and_may_be_stored_owes_a_restart() {
+    let place = Place::new(SETTINGS);
+    // Refused before anything was changed.
+    place.rotation(6, "", "");
+    assert!(!run(&place).await.unwrap().restart_pending);
+    // The server was lost while it committed.
+    place.rotation(1, "", "");
+    let report = run(&place).await.unwrap();
+    assert!(report.restart_pending && report.restart.is_none());
+    place.rotation(0, NOT_DUE, "");
+    let report = run(&place).await.unwrap();
+    assert_eq!((report.restart.is_some(), report.restart_pending, restarts(&place)), (true, false, 1));
 }
 
 #[tokio::test]

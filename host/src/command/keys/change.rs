@@ -109,6 +109,7 @@ pub(super) async fn make(
         let rules = settings.rotation_rules(keys.rotation_days());
         let planned = operation.plan(&keys, &rules, settings.algorithm, now)?;
         let next_due = planned.as_ref().map_or(&keys, |planned| &planned.after).history().next_due(&rules);
+        warn_of_force(planned.as_ref(), context);
         let changed = Changed::new(operation, true, planned.as_ref(), &rules, next_due, Applied::default());
         return Ok((changed, planned));
     }
@@ -121,6 +122,7 @@ pub(super) async fn make(
         None => store.load(settings).await?,
     };
     let rules = settings.rotation_rules(keys.rotation_days());
+    warn_of_force(planned.as_ref(), context);
     for note in applied.notes.drain(..) {
         context.output.warn(note);
     }
@@ -135,6 +137,13 @@ pub(super) async fn make(
     }
     let next_due = keys.history().next_due(&rules);
     Ok((Changed::new(operation, false, planned.as_ref(), &rules, next_due, applied), planned))
+}
+
+/// Says what `--force` breaks.
+fn warn_of_force(planned: Option<&Planned>, context: &Context) {
+    if let Some(refusal) = planned.and_then(|planned| planned.forced.as_ref()) {
+        context.output.warn(format_args!("forced: {refusal}"));
+    }
 }
 
 impl Changed {

@@ -102,7 +102,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, HostError> {
     let settings = &context.config.keys;
     let now = context.clock.now();
     let store = Store::open(&context.config)?;
-    let keys = store.load(settings).await?;
+    let keys = store.load_leaving(settings, &args.kid).await?;
     let operation = Operation::Revoke { id: args.kid.clone(), unknown: args.unknown };
     // What is refused is not asked about.
     let rules = settings.rotation_rules(keys.rotation_days());
@@ -117,16 +117,21 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, HostError> {
         Store::Env(store) => store.backups_that_hold(&keys, &args.kid)?,
         Store::Postgres(_) => Vec::new(),
     };
-    let backups_removed = args.purge_backups && !args.plain.dry_run;
-    if backups_removed {
-        for path in &backups {
-            std::fs::remove_file(path).map_err(|error| HostError::file("remove", path, &error))?;
-        }
-    } else if !backups.is_empty() {
+    let purge = args.purge_backups && !args.plain.dry_run;
+    if !purge && !backups.is_empty() {
         context.output.warn("backups hold the key: remove them; --purge-backups does so with the revocation");
     }
+    let removed = backups
+        .iter()
+        .filter(|_| purge)
+        .map(|path| std::fs::remove_file(path).map_err(|error| HostError::file("remove", path, &error)));
+    let failed = removed.filter_map(Result::err).next();
+    let backups_removed = purge && failed.is_none();
+    // The key is revoked in any case, which comes first.
     context.output.show(&Revoked { changed, tokens, backups, backups_removed })?;
-    Ok(Exit::Done)
+    failed.map_or(Ok(Exit::Done), |error| {
+        Err(error.help("the key is revoked, but this backup of the file holds it still: remove it by hand"))
+    })
 }
 
 fn dying(keys: &KeySet, args: &Args, context: &Context, now: Timestamp) -> Result<Dying, HostError> {
@@ -161,8 +166,9 @@ fn count(
     let ring = keys.ring(rules)?;
     let mut buffer = TokenBuffer::default();
     let mut number: u64 = 0;
-    for line in BufReader::new(source).lines() {
-        let line = line.map_err(fail)?;
+    for line in BufReader::new(source).split(b'\n') {
+        // What is no text is no token.
+        let line = String::from_utf8(line.map_err(fail)?).unwrap_or_default();
         if ring.verify(line.trim(), now, &mut buffer).is_ok_and(|verified| verified.key.id == *kid) {
             number = number.saturating_add(1);
         }

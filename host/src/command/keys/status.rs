@@ -156,6 +156,16 @@ fn findings(keys: &KeySet, rules: &policy_core::keys::RotationRules) -> Vec<Find
             ),
         });
     }
+    if let (Some(grace), Some(enough)) = (rules.short_grace(), rules.enough_grace()) {
+        let (grace, enough) = (show_span(grace), show_span(enough));
+        findings.push(Finding {
+            code: "short_grace",
+            message: format!(
+                "retired keys verify for {grace}, and the longest token lives for {enough}: tokens that hold will be refused after \
+                 each rotation; raise `keys.grace_days`"
+            ),
+        });
+    }
     let unnamed = keys.history().keys().iter().filter(|key| keys.is_unnamed(&key.id)).count();
     if unnamed > 0 {
         findings.push(Finding {

@@ -45,6 +45,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, HostError> {
         config: file.as_deref(),
         directory,
         logs: &places.logs,
+        secrets: &config.keys.names.secrets(),
         settings: &config.schedule,
         limit: ROTATION_LIMIT,
     };

@@ -81,7 +81,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, HostError> {
         audience: settings.audience.first().cloned(),
     };
     let text = issue(&keys, &token, now, args.life)?;
-    let kid = keys.signing().map(|(key, _)| key.id.clone()).filter(|kid| !keys.is_unnamed(kid));
+    let kid = keys.signing().map(|(key, _)| key.id.clone()).filter(|kid| !keys.is_nameless(kid));
     let expires_at = Timestamp::from_seconds(now.micros().div_euclid(1_000_000)).after(args.life);
     context.output.show(&Issued { token: text, kid, expires_at })?;
     Ok(Exit::Done)

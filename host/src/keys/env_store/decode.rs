@@ -1,6 +1,7 @@
 //! The text of a `.env` file as keys.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use policy_core::Timestamp;
 use policy_core::keys::{Algorithm, KeyHistory, KeyId, KeyPhase, KeyRecord, RotationRules};
@@ -19,10 +20,15 @@ use crate::keys::settings::KeySettings;
 /// What the names of keys begin with that no file holds. Tokens never carry them.
 const UNNAMED: &str = "unnamed";
 
+/// How far behind UTC a clock may be that writes a time without a zone.
+const FARTHEST_WEST: Duration = Duration::from_secs(12 * 3600);
+
 /// The day of the source document's cycle on which the key that signs began to, and the rules of the cycle.
 #[derive(Clone, Copy)]
 struct Cycle {
     last_rotated: Option<Timestamp>,
+    /// When the keys before it had surely ceased to sign.
+    retired_by: Option<Timestamp>,
     rules: RotationRules,
 }
 
@@ -57,7 +63,9 @@ impl EnvStore {
             }
             time
         });
-        let cycle = Cycle { last_rotated, rules: settings.rotation_rules(days) };
+        let skew = if self.has_zone(text)? { Duration::ZERO } else { FARTHEST_WEST };
+        let retired_by = last_rotated.map(|last| last.after(skew));
+        let cycle = Cycle { last_rotated, retired_by, rules: settings.rotation_rules(days) };
 
         // An empty one is a template's.
         if let Some(secret) =
@@ -92,34 +100,48 @@ impl EnvStore {
                     phase: phase @ (KeyPhase::Staged { .. } | KeyPhase::Retired { .. }),
                     ..
                 }) => *phase,
-                _ => reading.undated(cycle),
+                // A hand has put it there after it signed: it surely did until some time after this.
+                Some(KeyRecord { phase: KeyPhase::Active { since }, .. }) if *since >= last_rotated => {
+                    KeyPhase::Retired { since: None, not_after: None }
+                }
+                // Beside keys that are known: one that a hand put there, to be rotated to by hand.
+                None if !metadata.keys.is_empty() => {
+                    KeyPhase::Retired { since: None, not_after: reading.undated(cycle) }
+                }
+                _ => KeyPhase::Retired { since: cycle.retired_by, not_after: reading.undated(cycle) },
             };
             let place = format!("the {number}. secret of `{}`", names.history);
             reading.take(&secret, place, phase, known, &number.to_string())?;
         }
-        let revoked = metadata.revoked.into_iter().chain(revocations.list());
+        let revoked = metadata.revoked.into_iter().map(|key| key.revocation).chain(revocations.list());
         let history = KeyHistory::new(reading.keys, revoked).map_err(KeySetError::from)?;
         let keys = KeySet::new(history, reading.material)?
             .with_unnamed(reading.unnamed)
+            .with_nameless(metadata.nameless)
             .with_refused(reading.refused)
             .with_notes(reading.notes)
             .with_rotation(days, last_rotated);
         Ok(keys)
     }
 
-    fn metadata(&self, text: &EnvText) -> Result<Metadata, HostError> {
-        let Some(value) = self.value(text, &self.names.metadata)? else { return Ok(Metadata::default()) };
+    pub(super) fn metadata(&self, text: &EnvText) -> Result<Metadata, HostError> {
+        let Some(value) = self.set_value(text, &self.names.metadata)? else { return Ok(Metadata::default()) };
         Metadata::parse(value.expose_secret()).ok_or_else(|| {
             HostError::new(
                 Exit::NeedsPerson,
                 format_args!("`{}`: `{}` is not what pbac writes", self.path.display(), self.names.metadata),
             )
-            .help("use the pbac that wrote it, or a newer one; or take the variable away, and every key gets a new name")
+            .help("use the pbac that wrote it, or a newer one; or take the variable away: every key gets a new name, and tokens that name one of the old ones are refused")
         })
     }
 
+    /// The value of a variable. An empty one is a template's, and counts as not set.
+    fn set_value(&self, text: &EnvText, name: &str) -> Result<Option<SecretString>, HostError> {
+        Ok(self.value(text, name)?.filter(|value| !value.expose_secret().trim().is_empty()))
+    }
+
     fn rotation_days(&self, text: &EnvText) -> Result<Option<u32>, HostError> {
-        let Some(value) = self.value(text, &self.names.rotation_days)? else { return Ok(None) };
+        let Some(value) = self.set_value(text, &self.names.rotation_days)? else { return Ok(None) };
         match value.expose_secret().trim().parse::<u32>() {
             Ok(days @ 1..=36_500) => Ok(Some(days)),
             _ => Err(HostError::usage(format_args!(
@@ -171,16 +193,15 @@ impl Reading {
         Ok(())
     }
 
-    /// The times of a retired key of which only the place is known: the source document rotates regularly and puts the
-    /// newest first. It surely was retired when the file was last rotated, at the latest.
-    fn undated(&mut self, Cycle { last_rotated, rules }: Cycle) -> KeyPhase {
+    /// Until when a retired key verifies of which only the place is known: the source document rotates regularly and puts the
+    /// newest first.
+    fn undated(&mut self, Cycle { last_rotated, rules, .. }: Cycle) -> Option<Timestamp> {
         let rotations_ago = self.undated;
         self.undated = self.undated.saturating_add(1);
-        let not_after = last_rotated.map(|last| {
+        last_rotated.map(|last| {
             let since_then = rules.rotation.saturating_mul(rotations_ago);
             last.after(rules.grace.saturating_sub(since_then))
-        });
-        KeyPhase::Retired { since: last_rotated, not_after }
+        })
     }
 }
 

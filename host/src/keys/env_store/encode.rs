@@ -6,6 +6,7 @@ use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
 use super::metadata::{Metadata, tag};
+use super::revocations::Revocations;
 use super::{EnvStore, tidies};
 use crate::env_file::EnvText;
 use crate::error::HostError;
@@ -18,11 +19,17 @@ impl EnvStore {
         &self,
         text: &EnvText,
         planned: &Planned,
+        revocations: &Revocations,
         operation: &Operation,
     ) -> Result<EnvText, HostError> {
         let names = &self.names;
         let after = &planned.after;
-        let mut metadata = Metadata { keys: Vec::new(), revoked: after.history().revoked().to_vec() };
+        let nameless = after.history().active().filter(|key| after.is_nameless(&key.id));
+        let mut metadata = Metadata {
+            keys: Vec::new(),
+            revoked: revocations.of(after.history().revoked()),
+            nameless: nameless.map(|key| key.id.clone()),
+        };
         let mut active: Option<Zeroizing<String>> = None;
         let mut history: Vec<Zeroizing<String>> = Vec::new();
         for key in after.history().keys() {
@@ -68,7 +75,7 @@ impl EnvStore {
     }
 
     /// Whether the time of the last rotation is written with a zone; the source document's is not.
-    fn has_zone(&self, text: &EnvText) -> Result<bool, HostError> {
+    pub(super) fn has_zone(&self, text: &EnvText) -> Result<bool, HostError> {
         let value = self.value(text, &self.names.last_rotated)?;
         Ok(value.is_some_and(|value| value.expose_secret().trim().parse::<jiff::Timestamp>().is_ok()))
     }

@@ -1,8 +1,9 @@
 //! What the two variables of the source document cannot hold: names, algorithms, states and times.
 //!
 //! The value is `v1` and one entry a key: `tag:kid:algorithm:state:since:not_after`, with commas in between. Times are
-//! microseconds since 1970, or nothing where they are not known. Of a revoked key there is `:kid::revoked:at:`. Every
-//! character is one that all loaders of `.env` files read alike.
+//! microseconds since 1970, or nothing where they are not known. A key that began to sign before it had a name is
+//! `active-nameless`. Of a revoked key there is `mark:kid::revoked:at:`, where the mark is a salt, a dot and a tag, or nothing.
+//! Every character is one that all loaders of `.env` files read alike.
 //!
 //! The tag tells which secret of the file an entry is about. It is computed from the secret, and stands in the same file
 //! and nowhere else, so that it helps nobody who has not the secret already.
@@ -16,17 +17,23 @@ use policy_core::Timestamp;
 use policy_core::keys::{Algorithm, KeyId, KeyPhase, KeyRecord, Revocation};
 use sha2::Sha256;
 
+use super::revocations::{Mark, RevokedKey};
+
 /// What the entries begin with.
 const VERSION: &str = "v1";
 /// How many bytes a tag has.
 const TAG_BYTES: usize = 16;
+/// The state of a key that signs and whose tokens do not name it.
+const NAMELESS: &str = "active-nameless";
 
 /// What a file says of its keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Metadata {
     /// Each with the tag of the secret that it is about.
     pub(super) keys: Vec<(String, KeyRecord)>,
-    pub(super) revoked: Vec<Revocation>,
+    pub(super) revoked: Vec<RevokedKey>,
+    /// The key that signs, where its tokens do not name it.
+    pub(super) nameless: Option<KeyId>,
 }
 
 impl Metadata {
@@ -45,9 +52,15 @@ impl Metadata {
             let phase = match state {
                 "staged" => KeyPhase::Staged { since: since? },
                 "active" => KeyPhase::Active { since },
+                NAMELESS => {
+                    metadata.nameless = Some(id.clone());
+                    KeyPhase::Active { since }
+                }
                 "retired" => KeyPhase::Retired { since, not_after },
                 "revoked" => {
-                    metadata.revoked.push(Revocation { id, at: since? });
+                    let mark = tag.split_once('.');
+                    let mark = mark.map(|(salt, tag)| Mark { salt: salt.to_owned(), tag: tag.to_owned() });
+                    metadata.revoked.push(RevokedKey { revocation: Revocation { id, at: since? }, mark });
                     continue;
                 }
                 _ => return None,
@@ -62,13 +75,16 @@ impl Metadata {
     pub(super) fn value(&self) -> String {
         let mut value = VERSION.to_owned();
         for (tag, key) in &self.keys {
-            let (id, algorithm, state) = (&key.id, key.algorithm, key.phase.name());
+            let (id, algorithm) = (&key.id, key.algorithm);
+            let nameless = self.nameless.as_ref() == Some(id) && matches!(key.phase, KeyPhase::Active { .. });
+            let state = if nameless { NAMELESS } else { key.phase.name() };
             let (since, not_after) = (micros(key.phase.since()), micros(key.not_after()));
             // Writing into a string cannot fail.
             let _ = write!(value, ",{tag}:{id}:{algorithm}:{state}:{since}:{not_after}");
         }
-        for Revocation { id, at } in &self.revoked {
-            let _ = write!(value, ",:{id}::revoked:{}:", at.micros());
+        for RevokedKey { revocation: Revocation { id, at }, mark } in &self.revoked {
+            let mark = mark.as_ref().map_or_else(String::new, |mark| format!("{}.{}", mark.salt, mark.tag));
+            let _ = write!(value, ",{mark}:{id}::revoked:{}:", at.micros());
         }
         value
     }
@@ -107,10 +123,15 @@ mod tests {
 
     #[test]
     fn reads_what_it_writes() {
-        let text = "v1,t1:k1:HS256:active:5:,t2:k2:EdDSA:retired:1:9,t3:k3:ES256:retired::,t4:k4:HS256:staged:7:,:k5::revoked:3:";
+        let text = "v1,t1:k1:HS256:active:5:,t2:k2:EdDSA:retired:1:9,t3:k3:ES256:retired::,t4:k4:HS256:staged:7:,:k5::revoked:3:,s.t:k6::revoked:4:";
         let metadata = Metadata::parse(text).unwrap();
         assert_eq!(metadata.value(), text);
         assert_eq!(metadata.key("t2").unwrap().not_after(), Some(Timestamp::from_micros(9)));
+        assert_eq!(metadata.nameless, None);
+        let nameless = "v1,t1:k1:HS256:active-nameless:5:";
+        let metadata = Metadata::parse(nameless).unwrap();
+        assert_eq!(metadata.nameless, Some(metadata.keys[0].1.id.clone()));
+        assert_eq!(metadata.value(), nameless);
         for wrong in [
             "",
             "v2",

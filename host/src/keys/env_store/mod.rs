@@ -8,6 +8,7 @@
 //! A revocation is also written to a file beside it ([`revocations`]), so that a `.env` that comes back from a backup does
 //! not bring the key back.
 
+mod audit_row;
 mod decode;
 mod encode;
 mod metadata;
@@ -33,6 +34,7 @@ use crate::migrate::step::WorkStep;
 use crate::report::printable;
 use crate::token::probe;
 
+pub(super) use audit_row::AuditRow;
 pub use names::EnvNames;
 
 /// A `.env` file that holds keys.
@@ -40,13 +42,19 @@ pub use names::EnvNames;
 pub struct EnvStore {
     path: PathBuf,
     names: EnvNames,
+    audit: Option<AuditRow>,
 }
 
 impl EnvStore {
     /// The file, and what its variables are called. Nothing is read yet.
     #[must_use]
     pub fn new(path: &Path, names: &EnvNames) -> Self {
-        Self { path: path.to_owned(), names: names.clone() }
+        Self { path: path.to_owned(), names: names.clone(), audit: None }
+    }
+
+    /// The same, with a row in the audit log for each change.
+    pub(super) fn with_audit(self, audit: Option<AuditRow>) -> Self {
+        Self { audit, ..self }
     }
 
     /// The file.
@@ -66,19 +74,40 @@ impl EnvStore {
         self.decode(&text, &revocations, settings)
     }
 
-    /// Does it: a backup, one new file in the place of the old one, a report.
-    pub(super) fn apply(&self, applying: Applying<'_>) -> Result<Applied, HostError> {
+    /// Does it: a backup, one new file in the place of the old one, a report, and a row in the audit log where there is one.
+    pub(super) async fn apply(&self, applying: Applying<'_>) -> Result<Applied, HostError> {
+        let mut applied = self.change(applying)?;
+        if let Some(audit) = &self.audit {
+            audit.append(applying, &mut applied).await;
+        }
+        Ok(applied)
+    }
+
+    fn change(&self, applying: Applying<'_>) -> Result<Applied, HostError> {
         let Applying { operation, settings, now, who, watch } = applying;
         let observer = |step: Step| watch(step.name());
+        // What the one who asks has in mind: a rotation that somebody else has made meanwhile is not to be made again.
+        let seen = env_file::read(&self.path)?;
         let mut file = LockedEnvFile::lock(&self.path, &observer)?;
+        if matches!(operation, Operation::Rotate { .. }) && file.text().bytes() != seen.bytes() {
+            return Err(HostError::new(
+                Exit::Busy,
+                format_args!("another program has changed `{}` meanwhile", self.path.display()),
+            )
+            .help("look with `pbac keys status` whether there is anything left to do"));
+        }
+        drop(seen);
         let mut revocations = Revocations::read(file.path())?;
+        if revocations.adopt(&self.metadata(file.text())?.revoked) {
+            revocations.write(&file)?;
+        }
         let keys = self.decode(file.text(), &revocations, settings)?;
         let rules = settings.rotation_rules(keys.rotation_days());
         let Some(planned) = operation.plan(&keys, &rules, settings.algorithm, now)? else {
             return Ok(Applied::default());
         };
-        let new = self.encode(file.text(), &planned, operation)?;
         let revokes = revocations.extend(&planned);
+        let new = self.encode(file.text(), &planned, &revocations, operation)?;
         let mut notes = notes(&file, &keys, &planned, operation);
         let backup = file.backup(now, settings.keep_backups)?;
         let replaced = file.replace(new, |there| self.check(there, &revocations, settings, &planned, now));
@@ -87,9 +116,9 @@ impl EnvStore {
         // whose only key is revoked, and nobody could sign.
         if revokes {
             watch("revocations");
-            if let Err(error) = revocations.write(file.path()) {
+            if let Err(error) = revocations.write(&file) {
                 notes.push(format!(
-                    "the key is revoked, but a backup that comes back could bring it back: {error}"
+                    "the key is revoked, but a backup that comes back could bring it back until the next change: {error}"
                 ));
             }
         }

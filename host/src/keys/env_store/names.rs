@@ -33,6 +33,12 @@ impl Default for EnvNames {
 }
 
 impl EnvNames {
+    /// The variables that hold secrets, and the one that tells of them.
+    #[must_use]
+    pub fn secrets(&self) -> [&str; 3] {
+        [&self.secret, &self.history, &self.metadata]
+    }
+
     /// Whether each is a name, and none is there twice.
     pub(in crate::keys) fn check(&self) -> Result<(), String> {
         let names = [&self.secret, &self.history, &self.last_rotated, &self.rotation_days, &self.metadata];

@@ -5,8 +5,6 @@
 //! no name in it. The file is for its owner alone, as the one is that holds the secrets.
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -16,6 +14,7 @@ use policy_core::Timestamp;
 use policy_core::keys::{KeyId, Revocation};
 use sha2::Sha256;
 
+use crate::env_file::LockedEnvFile;
 use crate::error::HostError;
 use crate::exit::Exit;
 use crate::keys::material::{KeyMaterial, MaterialError};
@@ -25,15 +24,27 @@ use crate::report::files::read_text;
 /// The most bytes the file may have.
 const MAX_BYTES: u64 = 1 << 20;
 
+/// What the file's name ends with.
+const SUFFIX: &str = ".revoked";
+
 /// What the file holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Revocations(Vec<Line>);
+pub(super) struct Revocations(Vec<RevokedKey>);
 
+/// A key that was revoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Line {
-    revocation: Revocation,
-    /// A salt, and the tag of the secret under it; none where the secret was not there any more.
-    mark: Option<(String, String)>,
+pub(super) struct RevokedKey {
+    pub(super) revocation: Revocation,
+    /// None where the secret was not there any more.
+    pub(super) mark: Option<Mark>,
+}
+
+/// By what a secret is known that is there no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) salt: String,
+    /// That of the secret under the salt.
+    pub(super) tag: String,
 }
 
 impl Revocations {
@@ -63,24 +74,37 @@ impl Revocations {
         for revocation in planned.after.history().revoked() {
             if self.0.iter().all(|line| line.revocation.id != revocation.id) {
                 let mark = planned.before.material(&revocation.id).and_then(|material| mark(material).ok());
-                self.0.push(Line { revocation: revocation.clone(), mark });
+                self.0.push(RevokedKey { revocation: revocation.clone(), mark });
             }
         }
         self.0.len() > before
     }
 
-    /// Writes the file whole or not at all.
-    pub(super) fn write(&self, env_file: &Path) -> Result<(), HostError> {
-        let path = path(env_file);
-        let fail = |error: std::io::Error| HostError::file("write", &path, &error);
-        let directory =
-            env_file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        // A new one is for its owner alone.
-        let mut file = tempfile::NamedTempFile::new_in(directory).map_err(fail)?;
-        file.write_all(self.text().as_bytes()).map_err(fail)?;
-        file.as_file().sync_all().map_err(fail)?;
-        file.persist(&path).map_err(|error| fail(error.error))?;
-        File::open(directory).and_then(|directory| directory.sync_all()).map_err(fail)
+    /// Adds what the `.env` file itself says was revoked; says whether there is anything new. Who was killed before this file
+    /// was written has left it there.
+    pub(super) fn adopt(&mut self, said: &[RevokedKey]) -> bool {
+        let new = said.iter().filter(|key| self.mark_of(&key.revocation.id).is_none());
+        let new: Vec<RevokedKey> = new.cloned().collect();
+        self.0.extend(new.iter().cloned());
+        !new.is_empty()
+    }
+
+    /// What of the keys with these names is known.
+    pub(super) fn of(&self, revoked: &[Revocation]) -> Vec<RevokedKey> {
+        let key = |revocation: &Revocation| RevokedKey {
+            revocation: revocation.clone(),
+            mark: self.mark_of(&revocation.id).cloned().flatten(),
+        };
+        revoked.iter().map(key).collect()
+    }
+
+    fn mark_of(&self, id: &KeyId) -> Option<&Option<Mark>> {
+        self.0.iter().find(|line| line.revocation.id == *id).map(|line| &line.mark)
+    }
+
+    /// Writes the file whole or not at all, for whom the `.env` file belongs to: who reads the one has to read the other.
+    pub(super) fn write(&self, env_file: &LockedEnvFile<'_>) -> Result<(), HostError> {
+        Ok(env_file.write_beside(SUFFIX, self.text().as_bytes())?)
     }
 
     /// Every revocation.
@@ -93,14 +117,14 @@ impl Revocations {
         self.0.iter().any(|line| {
             line.mark
                 .as_ref()
-                .is_some_and(|(salt, known)| tag(salt, secret.as_bytes()).as_ref() == Some(known))
+                .is_some_and(|mark| tag(&mark.salt, secret.as_bytes()).as_ref() == Some(&mark.tag))
         })
     }
 
     fn text(&self) -> String {
         let mut text = String::new();
-        for Line { revocation, mark } in &self.0 {
-            let (salt, tag) = mark.as_ref().map_or(("-", "-"), |(salt, tag)| (salt, tag));
+        for RevokedKey { revocation, mark } in &self.0 {
+            let (salt, tag) = mark.as_ref().map_or(("-", "-"), |mark| (&mark.salt, &mark.tag));
             // Writing into a string cannot fail.
             let _ = writeln!(text, "{} {} {salt} {tag}", revocation.id, revocation.at.micros());
         }
@@ -108,21 +132,21 @@ impl Revocations {
     }
 }
 
-fn parse(line: &str) -> Option<Line> {
+fn parse(line: &str) -> Option<RevokedKey> {
     let [id, at, salt, tag] = <[&str; 4]>::try_from(line.split(' ').collect::<Vec<_>>()).ok()?;
-    Some(Line {
+    Some(RevokedKey {
         revocation: Revocation { id: KeyId::parse(id).ok()?, at: Timestamp::from_micros(at.parse().ok()?) },
-        mark: (salt != "-").then(|| (salt.to_owned(), tag.to_owned())),
+        mark: (salt != "-").then(|| Mark { salt: salt.to_owned(), tag: tag.to_owned() }),
     })
 }
 
 /// A new salt, and the tag of a key under it.
-fn mark(material: &KeyMaterial) -> Result<(String, String), MaterialError> {
+fn mark(material: &KeyMaterial) -> Result<Mark, MaterialError> {
     let mut salt = [0; 32];
     getrandom::fill(&mut salt).map_err(|_| MaterialError::NoRandomness)?;
     let salt = URL_SAFE_NO_PAD.encode(salt);
     let tag = tag(&salt, material.text()?.as_bytes()).ok_or(MaterialError::NoText)?;
-    Ok((salt, tag))
+    Ok(Mark { salt, tag })
 }
 
 fn tag(salt: &str, secret: &[u8]) -> Option<String> {
@@ -133,6 +157,6 @@ fn tag(salt: &str, secret: &[u8]) -> Option<String> {
 
 fn path(env_file: &Path) -> PathBuf {
     let mut name = env_file.file_name().unwrap_or_default().to_owned();
-    name.push(".revoked");
+    name.push(SUFFIX);
     env_file.with_file_name(name)
 }

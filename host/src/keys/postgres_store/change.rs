@@ -1,6 +1,6 @@
 //! A change to the keys: planned under the lock on what is read there, and committed whole with its record.
 
-use policy_core::keys::{KeyEvent, KeyHistory, RotationRules};
+use policy_core::keys::{KeyHistory, KeyId, RotationRules};
 use serde_json::Value;
 use sqlx::PgConnection;
 
@@ -53,7 +53,7 @@ impl Change<'_> {
             Rows::snapshot(connection, &store.schema, store.limits()).await
         })
         .await?;
-        let keys = rows.open(&store.schema, &store.sealing)?;
+        let keys = rows.open(&store.schema, &store.sealing, self.leaving())?;
         // What is not due or not allowed leaves no attempt in the log; a refusal is recorded as one.
         if self.plan(&keys)?.is_none() {
             return Ok(Applied::default());
@@ -99,7 +99,7 @@ impl Change<'_> {
 
         self.session.begin(KeyStep::Plan);
         let rows = Rows::read(&mut self.session.connection, &store.schema).await?;
-        let keys = rows.open(&store.schema, &store.sealing)?;
+        let keys = rows.open(&store.schema, &store.sealing, self.leaving())?;
         let overtaken = || Fault::Overtaken { schema: store.schema.clone() };
         // To rotate twice in a row is never what two people meant who both asked for it once.
         if matches!(self.applying.operation, Operation::Rotate { .. }) && *keys.history() != self.seen {
@@ -125,8 +125,16 @@ impl Change<'_> {
         let Applying { operation, who, .. } = self.applying;
         let report = RotationReport::new(operation, &planned, &rules, now, who);
         let details = serde_json::to_value(&report).unwrap_or(Value::Null);
-        let head = self.session.append_success(&subject(operation, &planned), details).await?;
+        let head = self.session.append_success(&operation.subject(&planned), details).await?;
         Ok(Done { planned, rules, head })
+    }
+
+    /// The key that is to be revoked.
+    const fn leaving(&self) -> Option<&'_ KeyId> {
+        match self.applying.operation {
+            Operation::Revoke { id, .. } => Some(id),
+            _ => None,
+        }
     }
 
     fn plan(&self, keys: &KeySet) -> Result<Option<(Planned, RotationRules)>, HostError> {
@@ -140,7 +148,8 @@ impl Change<'_> {
     async fn read_back(&mut self, after: &KeySet) -> Result<(), Fault> {
         let store = self.session.store;
         let connection: &mut PgConnection = &mut self.session.connection;
-        let keys = Rows::read(connection, &store.schema).await?.open(&store.schema, &store.sealing)?;
+        let rows = Rows::read(connection, &store.schema).await?;
+        let keys = rows.open(&store.schema, &store.sealing, None)?;
         if !same_keys(keys.history(), after.history()) || !keys.same_material(after) {
             return Err(Fault::NotAsWritten);
         }
@@ -156,16 +165,4 @@ fn same_keys(one: &KeyHistory, other: &KeyHistory) -> bool {
         keys
     };
     sorted(one) == sorted(other) && one.revoked() == other.revoked()
-}
-
-/// The key that it was done to, as the audit log names it: the revoked one, or the one that was made or signs now.
-fn subject(operation: &Operation, planned: &Planned) -> String {
-    if let Operation::Revoke { id, .. } = operation {
-        return id.to_string();
-    }
-    let promoted = planned.change.events().iter().find_map(|event| match event {
-        KeyEvent::Promoted { id } | KeyEvent::Staged { id } => Some(id.to_string()),
-        _ => None,
-    });
-    promoted.unwrap_or_default()
 }

@@ -25,7 +25,9 @@ mod step;
 use std::sync::Arc;
 use std::time::Duration;
 
+use policy_core::keys::KeyId;
 use sqlx::Connection;
+use tokio::time::timeout;
 
 use self::rows::Rows;
 use super::key_set::KeySet;
@@ -104,13 +106,29 @@ impl PostgresStore {
     /// When the database cannot be reached or refuses, a row was changed, or a key is sealed with a key-encryption key that
     /// is not at hand.
     pub async fn load(&self) -> Result<KeySet, HostError> {
+        self.load_leaving(None).await
+    }
+
+    /// The same, where a key that is to be revoked need not open: its row may be the one that was changed.
+    ///
+    /// # Errors
+    ///
+    /// As [`PostgresStore::load`].
+    pub async fn load_leaving(&self, leaving: Option<&KeyId>) -> Result<KeySet, HostError> {
         let mut connection = connect(&self.url, &self.reading()).await?;
         // Nobody queues behind one who only reads.
-        let limits = SessionLimits { lock_timeout: Some(READ_PATIENCE), statement_timeout: None };
-        let rows = Rows::snapshot(&mut connection, &self.schema, limits).await;
+        let limits =
+            SessionLimits { lock_timeout: Some(READ_PATIENCE), statement_timeout: Some(READ_PATIENCE) };
+        let reading = Rows::snapshot(&mut connection, &self.schema, limits);
+        // A connection that is lost without a word says nothing of the statement's time either.
+        let Ok(rows) = timeout(READ_PATIENCE.saturating_mul(4), reading).await else {
+            return Err(HostError::failed("the database does not answer while the keys are read")
+                .help("check that the server runs, then try again"));
+        };
         // It ends with the connection in any case.
-        let _ = connection.close().await;
-        Ok(rows?.open(&self.schema, &self.sealing)?)
+        let _ = timeout(READ_PATIENCE, connection.close()).await;
+        let keys = rows?.open(&self.schema, &self.sealing, leaving)?;
+        Ok(keys)
     }
 
     /// Does it, in one transaction: all of it or nothing. Unlike [`PostgresStore::load`] it cannot be spawned on a runtime of

@@ -72,15 +72,29 @@ impl Rows {
         &self.keys
     }
 
-    /// The keys. Those that were revoked are not opened.
-    pub(super) fn open(&self, schema: &Identifier, with: &SealingKeys) -> Result<KeySet, Fault> {
-        let records = self.keys.iter().map(Row::record).collect::<Result<Vec<_>, _>>()?;
+    /// The keys. Those that were revoked are not opened. `leaving` is a key that is about to be revoked, so that its row may be
+    /// one that was changed: what cannot be opened is stood in for, and what cannot be read at all is left out.
+    pub(super) fn open(
+        &self,
+        schema: &Identifier,
+        with: &SealingKeys,
+        leaving: Option<&KeyId>,
+    ) -> Result<KeySet, Fault> {
+        let leaves = |row: &Row| leaving.is_some_and(|id| id.as_str() == row.kid);
+        let readable = self.keys.iter().filter(|row| !leaves(row) || row.record().is_ok());
+        let records = readable.map(Row::record).collect::<Result<Vec<_>, _>>()?;
         let history = KeyHistory::new(records, self.revoked.iter().cloned())
             .map_err(|error| HostError::from(KeySetError::from(error)))?;
         let mut material = BTreeMap::new();
         for row in &self.keys {
             if let Some(record) = history.key(&row.kid) {
-                material.insert(record.id.clone(), row.open(schema, record, with)?);
+                let opened = match row.open(schema, record, with) {
+                    Err(Fault::Seal(_) | Fault::Damaged { .. }) if leaves(row) => {
+                        KeyMaterial::generate(record.algorithm).map_err(HostError::from)?
+                    }
+                    opened => opened?,
+                };
+                material.insert(record.id.clone(), opened);
             }
         }
         Ok(KeySet::new(history, material).map_err(HostError::from)?)
