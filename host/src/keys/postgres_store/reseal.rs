@@ -87,7 +87,7 @@ async fn transact(session: &mut Session<'_>, resealing: Resealing<'_>) -> Result
 
     session.begin(KeyStep::Plan);
     let rows = Rows::read(&mut session.connection, schema).await?;
-    let before = rows.open(schema, &all)?;
+    let before = rows.open(schema, &all, None)?;
 
     session.begin(KeyStep::Keys);
     let mut keys = Vec::new();
@@ -101,7 +101,7 @@ async fn transact(session: &mut Session<'_>, resealing: Resealing<'_>) -> Result
     }
 
     session.begin(KeyStep::Probe);
-    let after = Rows::read(&mut session.connection, schema).await?.open(schema, to)?;
+    let after = Rows::read(&mut session.connection, schema).await?.open(schema, to, None)?;
     if after.history() != before.history() || !after.same_material(&before) {
         return Err(Fault::NotAsWritten);
     }
