@@ -21,6 +21,7 @@
 mod claims;
 mod error;
 mod header;
+mod members;
 mod ring;
 mod ring_document;
 mod value;
