@@ -17,6 +17,7 @@ use crate::error::{LimitError, PolicyError};
 use crate::name::NameError;
 use crate::pattern::PatternError;
 use crate::policy::Policy;
+use crate::room::{self, Room};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
@@ -140,6 +141,8 @@ pub(crate) fn hash_and_size(policy: &Policy) -> Result<(ContentHash, usize), Lim
     Ok((ContentHash::of_payload(&payload), payload.len()))
 }
 
+pub(crate) use wire::memory;
+
 /// Writes a policy as a bundle.
 ///
 /// # Errors
@@ -160,6 +163,14 @@ pub fn encode(policy: &Policy) -> Result<Vec<u8>, BundleError> {
 /// # Errors
 /// Says what is wrong with the header, the payload, a name in it, or the policy as a whole.
 pub fn decode(bytes: &[u8]) -> Result<Policy, BundleError> {
+    decode_within(bytes, &room::unlimited)
+}
+
+/// Reads a bundle where memory is scarce: `room` is asked before it is taken.
+///
+/// # Errors
+/// As [`decode`]; and what `room` says, as [`PolicyError::Limit`].
+pub fn decode_within(bytes: &[u8], room: Room<'_>) -> Result<Policy, BundleError> {
     let Some((header, payload)) = bytes.split_at_checked(HEADER_BYTES) else {
         return Err(BundleError::TooShort(bytes.len()));
     };
@@ -178,7 +189,7 @@ pub fn decode(bytes: &[u8]) -> Result<Policy, BundleError> {
     if expected != found {
         return Err(BundleError::HashMismatch { expected, found });
     }
-    let policy = wire::read(payload)?;
+    let policy = wire::read(payload, room)?;
     if wire::write(&policy)? != payload {
         return Err(BundleError::NotCanonical);
     }

@@ -21,7 +21,9 @@
 mod claims;
 mod error;
 mod header;
+mod members;
 mod ring;
+mod ring_document;
 mod value;
 mod verifier;
 mod verify;
@@ -30,5 +32,6 @@ pub use claims::{Claims, UserClaim};
 pub use error::TokenError;
 pub use header::{Header, header};
 pub use ring::{KeyRing, RingError, TokenRules};
+pub use ring_document::{KeyProblem, RingDocumentError, write_document};
 pub use verifier::VerifyingKey;
 pub use verify::{MAX_TOKEN_BYTES, SKEW, TokenBuffer, Verified};

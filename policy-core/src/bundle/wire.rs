@@ -9,6 +9,7 @@ use crate::overrides::{Effect, Override};
 use crate::pattern::Pattern;
 use crate::policy::{Policy, PolicyParts, UserRoles, position};
 use crate::role::Role;
+use crate::room::Room;
 use crate::time::Timestamp;
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -81,12 +82,73 @@ pub(super) fn write(policy: &Policy) -> Result<Vec<u8>, LimitError> {
 }
 
 /// The policy of a payload.
-pub(super) fn read(payload: &[u8]) -> Result<Policy, BundleError> {
+pub(super) fn read(payload: &[u8], room: Room<'_>) -> Result<Policy, BundleError> {
+    room((payload.len() as u64).saturating_mul(LISTS_PER_BYTE))?;
     let (wire, rest) = postcard::take_from_bytes::<Wire<'_>>(payload).map_err(|error| malformed(&error))?;
     if !rest.is_empty() {
         return Err(BundleError::TrailingBytes(rest.len()));
     }
+    room(wire.memory(payload.len()))?;
     Ok(Policy::new(from_wire(&wire)?)?)
+}
+
+/// What the tables of the compiled form, and the payload that is written meanwhile, may take in bytes.
+pub(crate) fn memory(policy: &Policy, payload: usize) -> u64 {
+    to_wire(policy).memory(payload)
+}
+
+/// How many bytes of lists a byte of payload may become while it is read: an empty text is one byte, a pointer and a length, in a
+/// list that may be half empty and is being copied.
+const LISTS_PER_BYTE: u64 = 8 * size_of::<usize>() as u64;
+
+/// What an entry of each kind may take, in words: in its list, which may be half empty and is being copied, in the lists that are made
+/// while it is checked and written, and in allocations of its own. For a compiled form it is about as much.
+mod words {
+    pub(super) const PERMISSION: usize = 48;
+    pub(super) const ROLE: usize = 160;
+    pub(super) const CONFLICT: usize = 56;
+    pub(super) const OVERRIDE: usize = 64;
+    pub(super) const USER: usize = 48;
+    /// A pattern, alias or spelling in a list of somebody's.
+    pub(super) const REFERENCE: usize = 32;
+}
+
+/// How often a text may be there at one time: in its own allocation, or in a table of all of them that is being copied.
+const COPIES: usize = 3;
+
+impl Wire<'_> {
+    /// An upper bound for the bytes that the policy takes while it is made, or its compiled form but for its sets.
+    fn memory(&self, payload: usize) -> u64 {
+        let mut words = 0_usize;
+        // Every byte of the payload, which is written once more into a buffer that grows; and texts, as often as they are referred to.
+        let mut bytes = payload.saturating_mul(1_usize.saturating_add(COPIES.saturating_mul(2)));
+        let mut add = |count: usize, each: usize, text: usize| {
+            words = words.saturating_add(count.saturating_mul(each));
+            bytes = bytes.saturating_add(text.saturating_mul(COPIES));
+        };
+        let length = |texts: &[&str], number: u32| texts.get(number as usize).map_or(0, |text| text.len());
+        for entry in &self.permissions {
+            add(1, words::PERMISSION, length(&self.modules, entry.module));
+        }
+        for role in &self.roles {
+            let own = role.grants.len().saturating_add(role.aliases.len());
+            add(own, words::REFERENCE, 0);
+            add(1, words::ROLE, 0);
+            for &number in &role.inherits {
+                let inherited = self.roles.get(number as usize).map_or(0, |role| role.name.len());
+                add(1, words::REFERENCE, inherited);
+            }
+        }
+        add(self.conflicts.len(), words::CONFLICT, 0);
+        add(self.overrides.len(), words::OVERRIDE, 0);
+        for entry in &self.users {
+            add(1, words::USER, 0);
+            for &number in &entry.spellings {
+                add(1, words::REFERENCE, length(&self.spellings, number));
+            }
+        }
+        (words.saturating_mul(size_of::<usize>()) as u64).saturating_add(bytes as u64)
+    }
 }
 
 fn to_wire(policy: &Policy) -> Wire<'_> {

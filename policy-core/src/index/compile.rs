@@ -12,6 +12,7 @@ use crate::limits::{
 };
 use crate::pattern::{self, Pattern};
 use crate::policy::{Policy, position};
+use crate::room::{self, Room};
 use crate::set::{self, SetId, SetInterner};
 use crate::table::{Finder, Texts};
 use alloc::vec::Vec;
@@ -25,9 +26,19 @@ impl Index {
     /// When the compiled form would take more memory or work than a policy of this size justifies
     /// ([`crate::COMPILED_BYTES_PER_INPUT_BYTE`], [`crate::COMPILE_STEPS_PER_INPUT_BYTE`]).
     pub fn compile(policy: &Policy) -> Result<Self, LimitError> {
+        Self::compile_within(policy, &room::unlimited)
+    }
+
+    /// Compiles a policy where memory is scarce: `room` is asked before it is taken, beyond what reading the policy from a bundle took
+    /// for a while ([`crate::decode_within`]).
+    ///
+    /// # Errors
+    /// As [`Index::compile`]; and what `room` says.
+    pub fn compile_within(policy: &Policy, room: Room<'_>) -> Result<Self, LimitError> {
         let (hash, size) = bundle::hash_and_size(policy)?;
+        room(bundle::memory(policy, size))?;
         let seed = hash.seed();
-        let mut budget = Budget::new(size);
+        let mut budget = Budget::new(size, room);
         let permissions = Texts::collect(policy.permissions().iter().map(|entry| entry.name.as_str()))?;
         let mut sets = SetInterner::new(permissions.len(), seed);
 
@@ -72,17 +83,22 @@ impl Index {
 }
 
 /// What compiling may still cost.
-struct Budget {
+struct Budget<'r> {
+    room: Room<'r>,
+    /// As many bytes there is room for.
+    granted: u64,
     max_steps: u64,
     max_bytes: u64,
     steps: u64,
     bytes: u64,
 }
 
-impl Budget {
-    fn new(input_bytes: usize) -> Self {
+impl<'r> Budget<'r> {
+    fn new(input_bytes: usize, room: Room<'r>) -> Self {
         let allowance = |base: u64, each: u64| (input_bytes as u64).saturating_mul(each).saturating_add(base);
         Self {
+            room,
+            granted: 0,
             max_steps: allowance(COMPILE_STEPS_BASE, COMPILE_STEPS_PER_INPUT_BYTE),
             max_bytes: allowance(COMPILED_BYTES_BASE, COMPILED_BYTES_PER_INPUT_BYTE),
             steps: 0,
@@ -114,15 +130,30 @@ impl Budget {
         })
     }
 
+    /// Asks for room for `bytes` more: for twice as much as there is each time, since that is how lists grow, and for their old and
+    /// new form at once.
+    fn find_room(&mut self, bytes: usize) -> Result<(), LimitError> {
+        let wanted = self.bytes.saturating_add(bytes as u64);
+        if wanted > self.granted {
+            self.granted = wanted.saturating_mul(2).max(MIN_GRANT);
+            (self.room)(self.granted.saturating_mul(2))?;
+        }
+        Ok(())
+    }
+
     /// Adds a set to the pool, on the budget.
     fn intern(&mut self, bits: &[u64], sets: &mut SetInterner) -> Result<SetId, LimitError> {
         self.take_steps(bits.len())?;
+        self.find_room(size_of_val(bits))?;
         let before = sets.pool().bytes();
         let id = sets.intern(bits);
         self.take_bytes(sets.pool().bytes().saturating_sub(before))?;
         Ok(id)
     }
 }
+
+/// The least that room is asked for.
+const MIN_GRANT: u64 = 4096;
 
 /// Every pattern of a role or override, once, in byte order: its place is its number.
 fn distinct_patterns(policy: &Policy) -> Vec<&str> {
@@ -175,7 +206,7 @@ fn cover(
     text: &str,
     policy: &Policy,
     sets: &mut SetInterner,
-    budget: &mut Budget,
+    budget: &mut Budget<'_>,
 ) -> Result<Cover, LimitError> {
     let catalog = policy.permissions();
     let prefix = text.split('*').next().unwrap_or_default();

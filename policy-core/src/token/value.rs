@@ -6,18 +6,11 @@ use alloc::vec::Vec;
 use core::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// The text of a JSON object: UTF-8 (RFC 8259 section 8.1) that begins with a brace. The reader itself would look at neither
-/// in all cases: it takes a list for an object whose members come in order, and skips members that it does not know.
-pub(super) fn object(json: &[u8]) -> Option<&str> {
-    let text = core::str::from_utf8(json).ok()?;
-    text.trim_start_matches([' ', '\t', '\n', '\r']).starts_with('{').then_some(text)
-}
-
 /// What a JSON value is, as far as claims can use it. Read so, a claim of a wrong type can be named; an error of the reader
 /// could only say that something is wrong.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Value<'a> {
-    /// None at all. The reader never gives it.
+    /// None at all: the member is not there.
     Absent,
     Null,
     Signed(i64),
