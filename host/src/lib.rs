@@ -25,3 +25,5 @@ pub mod shadow;
 pub mod subprocess;
 pub mod token;
 pub mod toml_file;
+#[cfg(feature = "wasm")]
+pub mod wasm;

@@ -1,0 +1,46 @@
+//! The module by [wasmi](https://docs.rs/wasmi), which interprets it.
+
+use wasmi::{Config, Engine};
+
+use super::error::WasmError;
+use super::guest::guest;
+use super::{Limits, Runtime};
+
+/// A module that was read.
+#[derive(Clone, Debug)]
+pub struct Module {
+    engine: Engine,
+    module: wasmi::Module,
+    limits: Limits,
+}
+
+impl Module {
+    /// Reads it.
+    ///
+    /// # Errors
+    ///
+    /// When it is no module.
+    pub fn new(bytes: &[u8], limits: Limits) -> Result<Self, WasmError> {
+        let mut config = Config::default();
+        config.consume_fuel(limits.fuel.is_some());
+        let engine = Engine::new(&config);
+        let module = wasmi::Module::new(&engine, bytes).map_err(refused)?;
+        Ok(Self { engine, module, limits })
+    }
+}
+
+impl Runtime for Module {
+    type Instance = Guest;
+
+    fn instance(&self) -> Result<Guest, WasmError> {
+        let mut store = Guest::store(&self.engine, self.limits)?;
+        let instance = wasmi::Instance::new(&mut store, &self.module, &[]).map_err(refused)?;
+        Guest::new(store, instance, self.limits)
+    }
+}
+
+guest!(wasmi);
+
+fn refused(error: impl std::fmt::Display) -> WasmError {
+    WasmError::Module(error.to_string())
+}
