@@ -87,7 +87,8 @@ pub fn every_case(runtime: &mut dyn Runtime) -> usize {
             Err(failure) => failures.push(format!("{}: {failure}", file.path.display())),
         }
     }
-    for file in TokenFile::load_all().iter().filter(|file| file.key.iter().all(|key| key.algorithm == "HS256"))
+    for file in
+        TokenFile::load_all().iter().filter(|file| file.key.iter().all(|key| key.algorithm == "HS256"))
     {
         match tokens_of_file(runtime, file) {
             Ok(count) => asked += count,

@@ -48,13 +48,11 @@ impl<I: Instance> Runtime for Embedded<I> {
 
     fn decide(&mut self, asks: &[Ask]) -> Result<Vec<Value>, String> {
         let decide = |ask: &Ask| {
-            let text = self.ask(ask, |instance, policy, question| {
-                instance.decide(policy, question, &ask.permission)
-            })?;
+            let text = self
+                .ask(ask, |instance, policy, question| instance.decide(policy, question, &ask.permission))?;
             let decision = json(&text)?;
-            let code = self.ask(ask, |instance, policy, question| {
-                instance.check(policy, question, &ask.permission)
-            })?;
+            let code = self
+                .ask(ask, |instance, policy, question| instance.check(policy, question, &ask.permission))?;
             if decision["reason"] == code.reason() {
                 Ok(decision)
             } else {
@@ -100,7 +98,10 @@ impl<I: Instance> Runtime for Embedded<I> {
     }
 
     fn explain(&mut self, ask: &Ask) -> Result<Value, String> {
-        json(&self.ask(ask, |instance, policy, question| instance.explain(policy, question, &ask.permission))?)
+        json(
+            &self
+                .ask(ask, |instance, policy, question| instance.explain(policy, question, &ask.permission))?,
+        )
     }
 
     fn verify(

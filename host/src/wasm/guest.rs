@@ -200,11 +200,7 @@ macro_rules! guest {
             }
 
             /// Writes who is asked about, and what is asked for beside it.
-            fn ask<'a>(
-                &'a mut self,
-                question: Question<'_>,
-                more: usize,
-            ) -> Result<Writer<'a>, WasmError> {
+            fn ask<'a>(&'a mut self, question: Question<'_>, more: usize) -> Result<Writer<'a>, WasmError> {
                 let roles = question.roles.unwrap_or_default();
                 let most = question.user.len().saturating_add(list_length(roles)).saturating_add(more);
                 self.writer(most)?.put(question.user.as_bytes())?.put_list(roles)
@@ -381,11 +377,7 @@ macro_rules! guest {
                 }
             }
 
-            fn session(
-                &mut self,
-                policy: Policy,
-                question: Question<'_>,
-            ) -> Result<SessionSet, WasmError> {
+            fn session(&mut self, policy: Policy, question: Question<'_>) -> Result<SessionSet, WasmError> {
                 self.ask(question, 0)?;
                 let (user, roles) = (length(question.user.len())?, roles_length(question)?);
                 let code = call!(self, session_set, (policy.0, user, roles, question.now.micros()))?;

@@ -15,11 +15,7 @@ fn bundle(allowed: bool) -> Vec<u8> {
     world.permissions = vec!["a.b".to_owned()];
     world.overrides = vec![pbac_tests::world::Override {
         user: "u".to_owned(),
-        effect: if allowed {
-            pbac_tests::world::Effect::Allow
-        } else {
-            pbac_tests::world::Effect::Deny
-        },
+        effect: if allowed { pbac_tests::world::Effect::Allow } else { pbac_tests::world::Effect::Deny },
         pattern: "a.b".to_owned(),
         expires_at: None,
         reason: String::new(),
@@ -38,16 +34,16 @@ fn a_bad_bundle_leaves_the_old_one<R: Runtime>(runtime: &R) {
     *broken.last_mut().unwrap() ^= 1;
     for bad in [&broken[..], b"", b"PBAC", &[0; 100]] {
         let error = instance.replace(policy, bad).unwrap_err();
-        assert!(matches!(&error, WasmError::Refused { code: -21, message } if !message.is_empty()), "{error:?}");
+        assert!(
+            matches!(&error, WasmError::Refused { code: -21, message } if !message.is_empty()),
+            "{error:?}"
+        );
         assert!(instance.check(policy, question(), "a.b").unwrap().is_allowed());
     }
     instance.replace(policy, &bundle(false)).unwrap();
     assert!(!instance.check(policy, question(), "a.b").unwrap().is_allowed());
     instance.free(policy).unwrap();
-    assert!(matches!(
-        instance.check(policy, question(), "a.b"),
-        Err(WasmError::Refused { code: -16, .. })
-    ));
+    assert!(matches!(instance.check(policy, question(), "a.b"), Err(WasmError::Refused { code: -16, .. })));
 }
 
 #[test]
@@ -106,7 +102,8 @@ fn what_is_no_module_of_ours_is_refused() {
 fn a_pool_answers_many_threads_by_the_newest_policy() {
     let module = wasmtime::Module::new(&bytes(), Limits::default()).unwrap();
     let pool = Pool::new(module, &bundle(true), 2).unwrap();
-    let allowed = || pool.with(|instance, policy| instance.check(policy, question(), "a.b")).unwrap().is_allowed();
+    let allowed =
+        || pool.with(|instance, policy| instance.check(policy, question(), "a.b")).unwrap().is_allowed();
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| (0..200).for_each(|_| assert!(allowed())));
