@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use pbac_tests::env_stepper::{EnvJob, EnvWork, number};
 use pbac_tests::stepper::Stepper;
