@@ -55,6 +55,7 @@ mod pattern;
 mod policy;
 mod query;
 mod role;
+pub mod route;
 mod session;
 mod set;
 mod table;
