@@ -29,6 +29,15 @@ impl VerifyingKey {
     }
 }
 
+/// Whether this build can verify with keys of the algorithm.
+pub(super) const fn is_built(algorithm: Algorithm) -> bool {
+    match algorithm {
+        Algorithm::Hs256 => true,
+        Algorithm::EdDsa => cfg!(feature = "eddsa"),
+        Algorithm::Es256 => cfg!(feature = "es256"),
+    }
+}
+
 impl fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "VerifyingKey({}, hidden)", self.algorithm())
