@@ -160,6 +160,16 @@ pub fn encode(policy: &Policy) -> Result<Vec<u8>, BundleError> {
 /// # Errors
 /// Says what is wrong with the header, the payload, a name in it, or the policy as a whole.
 pub fn decode(bytes: &[u8]) -> Result<Policy, BundleError> {
+    let (_, payload) = checked(bytes)?;
+    let policy = wire::read(payload)?;
+    if wire::write(&policy)? != payload {
+        return Err(BundleError::NotCanonical);
+    }
+    Ok(policy)
+}
+
+/// The content hash and the payload of a bundle, when they belong together. The payload has not been read.
+pub(crate) fn checked(bytes: &[u8]) -> Result<(ContentHash, &[u8]), BundleError> {
     let Some((header, payload)) = bytes.split_at_checked(HEADER_BYTES) else {
         return Err(BundleError::TooShort(bytes.len()));
     };
@@ -178,11 +188,7 @@ pub fn decode(bytes: &[u8]) -> Result<Policy, BundleError> {
     if expected != found {
         return Err(BundleError::HashMismatch { expected, found });
     }
-    let policy = wire::read(payload)?;
-    if wire::write(&policy)? != payload {
-        return Err(BundleError::NotCanonical);
-    }
-    Ok(policy)
+    Ok((found, payload))
 }
 
 fn malformed(error: &postcard::Error) -> BundleError {

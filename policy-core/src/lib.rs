@@ -58,6 +58,8 @@ mod role;
 pub mod route;
 mod session;
 mod set;
+#[cfg(feature = "eddsa")]
+pub mod signed;
 mod table;
 mod time;
 pub mod token;
