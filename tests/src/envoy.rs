@@ -74,7 +74,14 @@ impl Envoy {
         let main = directory.path().join("envoy.json");
         write(&main, &bootstrap(setup, admin, directory.path()));
         let process = Command::new(program)
-            .args(["--use-dynamic-base-id", "--log-level", "info", "--concurrency"])
+            .args([
+                "--use-dynamic-base-id",
+                "--log-level",
+                "warn",
+                "--component-log-level",
+                "wasm:info",
+                "--concurrency",
+            ])
             .arg(setup.threads.to_string())
             .arg("--config-path")
             .arg(&main)
@@ -162,9 +169,14 @@ fn write(path: &Path, json: &Value) {
 
 fn bootstrap(setup: &Setup, admin: u16, directory: &Path) -> Value {
     let address = |port: u16| json!({ "socket_address": { "address": "127.0.0.1", "port_value": port } });
+    // Without this Envoy drops trailers, and nobody would see what becomes of them.
+    let protocol = json!({ "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": { "http_protocol_options": { "enable_trailers": true } } } });
     let cluster = |name: &str, port: u16| {
         json!({
             "name": name, "type": "STATIC", "connect_timeout": "5s",
+            "typed_extension_protocol_options": protocol,
             "load_assignment": { "cluster_name": name, "endpoints": [
                 { "lb_endpoints": [{ "endpoint": { "address": address(port) } }] } ] },
         })

@@ -69,6 +69,10 @@ impl<'a> Request<'a> {
             (Some((_, value)), None) => bearer(value),
             (Some(_), Some(_)) => return Err(Unusable::SeveralTokens),
         };
+        // Envoy joins headers of one name so, and no token has a comma.
+        if token.is_some_and(|token| token.contains(',')) {
+            return Err(Unusable::SeveralTokens);
+        }
         Ok(Self { method, target, token })
     }
 }
@@ -125,6 +129,8 @@ mod tests {
         for other in ["Basic YTpi", "Bearer", "Bearertoken", "", "Token a.b.c"] {
             assert_eq!(token(other), None, "{other}");
         }
+        let joined = headers(&[("authorization", "Bearer a.b.c,Bearer a.b.c")]);
+        assert_eq!(Request::read(&joined), Err(Unusable::SeveralTokens));
         let two = headers(&[("authorization", "Bearer a"), ("Authorization", "Bearer a")]);
         assert_eq!(Request::read(&two), Err(Unusable::SeveralTokens));
     }
