@@ -151,14 +151,14 @@ pub fn signed(signer: &BundleSigner, bundle: &[u8], sequence: u64, expires: i64)
 pub fn configuration(bundle: Option<&[u8]>, more: Value) -> String {
     let mut json = json!({
         "ring": ring(&["k1", "k0"]),
-        "routes": [
+        "route_table": { "routes": [
             { "method": "GET", "path": "/api/po/{id}", "permission": "po.view" },
             { "method": "POST", "path": "/api/po/{id}/approve", "permission": "po.approve" },
             { "method": "GET", "path": "/api/{rest:path}", "permission": "po.view" },
             { "method": "GET", "path": "/public/{rest:path}", "permission": "none" },
             { "method": "POST", "path": "/public/{rest:path}", "permission": "none" },
             { "method": "GET", "path": "/admin", "permission": "users.view" },
-        ],
+        ] },
     });
     match bundle {
         Some(bundle) => json["bundle"] = STANDARD.encode(bundle).into(),

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use policy_core::keys::KeyId;
-use policy_core::route::{RouteEntry, RouteTable, RouteTableError};
+use policy_core::route::{RouteTable, RouteTableError};
 use policy_core::signed::TrustedKey;
 use policy_core::token::{KeyRing, RingDocumentError};
 use serde::Deserialize;
@@ -108,7 +108,7 @@ pub enum ConfigError {
     #[error("`ring`: {0}")]
     Ring(#[from] RingDocumentError),
     /// The routes.
-    #[error("`routes`: {0}")]
+    #[error("`route_table`: {0}")]
     Routes(#[from] RouteTableError),
     /// A trusted key.
     #[error(
@@ -139,7 +139,8 @@ pub enum ConfigError {
 struct Document<'a> {
     #[serde(borrow)]
     ring: Option<&'a RawValue>,
-    routes: Option<Vec<RouteEntry>>,
+    #[serde(borrow)]
+    route_table: Option<&'a RawValue>,
     #[serde(default)]
     bundle: Option<String>,
     #[serde(default)]
@@ -185,7 +186,8 @@ impl Config {
         let document: Document<'_> = serde_json::from_slice(json).map_err(|error| malformed(&error))?;
         let ring = document.ring.ok_or(ConfigError::Missing("ring"))?;
         let ring = KeyRing::from_document(ring.get())?;
-        let routes = RouteTable::new(&document.routes.ok_or(ConfigError::Missing("routes"))?)?;
+        let routes = document.route_table.ok_or(ConfigError::Missing("route_table"))?;
+        let routes = RouteTable::from_document(routes.get())?;
         let keys = document.trusted_keys.iter().zip(1_usize..);
         let trusted_keys = keys
             .map(|(key, place)| trusted_key(key).ok_or(ConfigError::TrustedKey(place)))

@@ -1,6 +1,4 @@
 //! A gateway with a small policy, and tokens for it.
-#![expect(dead_code, reason = "each suite uses a part of it")]
-
 use hmac::{Hmac, KeyInit, Mac};
 use pbac_gateway::{Config, ConfigError, Gateway, LoadError};
 use policy_core::keys::KeyId;
@@ -14,14 +12,14 @@ use serde_json::{Value, json};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
-pub const NOW: Timestamp = Timestamp::from_seconds(1_000);
+pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_000);
 /// When the bundles of the tests expire, in seconds.
-pub const END: i64 = 5_000;
+pub(crate) const END: i64 = 5_000;
 
-pub struct Setup {
-    pub bundle: Option<Vec<u8>>,
+pub(crate) struct Setup {
+    pub(crate) bundle: Option<Vec<u8>>,
     /// Members that are added to the configuration, or replace one of it.
-    pub more: Value,
+    pub(crate) more: Value,
 }
 
 impl Default for Setup {
@@ -31,7 +29,7 @@ impl Default for Setup {
 }
 
 #[derive(Debug)]
-pub enum Refused {
+pub(crate) enum Refused {
     Config(ConfigError),
     Load(LoadError),
 }
@@ -47,7 +45,7 @@ impl std::fmt::Display for Refused {
 
 impl Setup {
     /// With a source of newer bundles, and so with a signed one.
-    pub fn refreshed() -> Self {
+    pub(crate) fn refreshed() -> Self {
         let public = URL_SAFE_NO_PAD.encode(publisher().public());
         Self {
             bundle: Some(published(&bundle(&["po.approve", "po.view"]), 5)),
@@ -58,15 +56,15 @@ impl Setup {
         }
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let mut json = json!({
             "ring": ring(),
-            "routes": [
+            "route_table": { "routes": [
                 { "method": "GET", "path": "/po/{id}", "permission": "po.view" },
                 { "method": "POST", "path": "/po/{id}/approve", "permission": "po.approve" },
                 { "method": "GET", "path": "/health", "permission": "none" },
                 { "method": "GET", "path": "/typo", "permission": "po.aprove" },
-            ],
+            ] },
         });
         if let Some(bundle) = &self.bundle {
             json["bundle"] = STANDARD.encode(bundle).into();
@@ -77,14 +75,14 @@ impl Setup {
         json
     }
 
-    pub fn gateway(&self) -> Result<Gateway, Refused> {
+    pub(crate) fn gateway(&self) -> Result<Gateway, Refused> {
         let config = Config::from_json(self.json().to_string().as_bytes()).map_err(Refused::Config)?;
         Gateway::new(config, None, NOW).map_err(Refused::Load)
     }
 }
 
 /// A bundle of a policy with this catalog.
-pub fn bundle(catalog: &[&str]) -> Vec<u8> {
+pub(crate) fn bundle(catalog: &[&str]) -> Vec<u8> {
     let permission = |name: &&str| Permission {
         name: PermissionName::parse(name).unwrap(),
         module: Label::parse("purchasing").unwrap(),
@@ -113,12 +111,12 @@ pub fn bundle(catalog: &[&str]) -> Vec<u8> {
     encode(&policy.unwrap()).unwrap()
 }
 
-pub fn publisher() -> BundleSigner {
+pub(crate) fn publisher() -> BundleSigner {
     BundleSigner::new(KeyId::parse("publisher").unwrap(), &[7; 32])
 }
 
 /// A signature and the bundle that it signs.
-pub fn published(bundle: &[u8], sequence: u64) -> Vec<u8> {
+pub(crate) fn published(bundle: &[u8], sequence: u64) -> Vec<u8> {
     let signature = publisher().sign(bundle, sequence, Timestamp::from_seconds(END)).unwrap();
     attach(&signature, bundle)
 }
@@ -151,7 +149,7 @@ fn ring() -> Value {
 }
 
 /// A token with these claims by the key of this name.
-pub fn token(kid: &str, claims: &Value) -> String {
+pub(crate) fn token(kid: &str, claims: &Value) -> String {
     let header = json!({ "alg": "HS256", "typ": "JWT", "kid": kid });
     let encode = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
     let signed = format!("{}.{}", encode(&header), encode(claims));
@@ -161,6 +159,6 @@ pub fn token(kid: &str, claims: &Value) -> String {
     format!("{signed}.{signature}")
 }
 
-pub fn headers(headers: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn headers(headers: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
     headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect()
 }

@@ -1,9 +1,5 @@
 //! Which configurations and which bundles are taken, and that the policy before stays when one is not.
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-mod common;
-
-use common::{END, NOW, Setup, bundle, published};
+use crate::setup::{END, NOW, Setup, bundle, published};
 use policy_core::Timestamp;
 use policy_core::keys::KeyId;
 use policy_core::signed::{BundleSigner, attach};
@@ -69,11 +65,13 @@ fn what_makes_no_sense_is_refused_by_name() {
     };
     for (setup, expected) in [
         (with(json!({ "ring": null })), "`ring` is missing"),
-        (with(json!({ "routes": null })), "`routes` is missing"),
+        (with(json!({ "route_table": null })), "`route_table` is missing"),
         (with(json!({ "ring": {} })), "`ring`: the key ring has no `keys`"),
         (
-            with(json!({ "routes": [{ "method": "GET", "path": "x", "permission": "none" }] })),
-            "`routes`: route 1 (`GET x`)",
+            with(
+                json!({ "route_table": { "routes": [{ "method": "GET", "path": "x", "permission": "none" }] } }),
+            ),
+            "`route_table`: route 1 (`GET x`)",
         ),
         (with(json!({ "fail_open": true })), "line 1, column "),
         (with(json!({ "mode": "open" })), "line 1, column "),

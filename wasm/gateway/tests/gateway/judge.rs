@@ -1,9 +1,5 @@
 //! What becomes of requests: every reason, and what the application and the client are told.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed unwrap is a failed test")]
-
-mod common;
-
-use common::{NOW, Setup, headers, token};
+use crate::setup::{NOW, Setup, headers, token};
 use pbac_gateway::{Answer, Counter, Kind, Verdict, spoofed};
 use policy_core::Timestamp;
 use policy_core::token::TokenBuffer;
