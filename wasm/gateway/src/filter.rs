@@ -42,6 +42,8 @@ struct State {
     gateway: Option<Gateway>,
     metrics: Metrics,
     buffer: TokenBuffer,
+    /// The sequence number of another thread's bundle that this one refused, so that it is not verified for each request.
+    refused: Option<u64>,
 }
 
 /// One filter in one thread of the proxy.
@@ -84,25 +86,18 @@ impl RootContext for Root {
         };
         let now = now();
         let last = config.refresh.as_ref().and_then(shared::release);
-        let mut gateway = match Gateway::new(config, last, now) {
+        let gateway = match Gateway::new(config, last, now) {
             Ok(gateway) => gateway,
             Err(error) => return refuse(&format!("the configuration is refused: `bundle`: {error}")),
         };
-        if let Some(refresh) = gateway.config().refresh.clone() {
-            if let Some(newest) = shared::newest(&refresh).filter(|_| gateway.policy().is_none()) {
-                // One that the new configuration does not trust is none; the source is asked at once anyway.
-                if let Err(error) = gateway.offer(&newest, last, now) {
-                    log(
-                        LogLevel::Warn,
-                        &format!("the bundle of the configuration before is refused: {error}"),
-                    );
-                }
-            }
+        if gateway.config().refresh.is_some() {
             self.set_tick_period(FIRST_TICK);
         }
         let mut state = self.state.borrow_mut();
         state.metrics = Metrics::new(gateway.config().counters.clone());
         state.gateway = Some(gateway);
+        state.refused = None;
+        state.adopt(now);
         state.gauge(now);
         true
     }
@@ -196,6 +191,23 @@ impl Root {
 }
 
 impl State {
+    /// Where there is no policy, takes the newest that another thread accepted, or this one before its configuration changed.
+    fn adopt(&mut self, now: Timestamp) {
+        let Some(gateway) = self.gateway.as_mut().filter(|gateway| gateway.policy().is_none()) else {
+            return;
+        };
+        let Some(refresh) = gateway.config().refresh.clone() else { return };
+        let Some(release) = shared::release(&refresh).filter(|last| self.refused != Some(last.sequence))
+        else {
+            return;
+        };
+        let Some(file) = shared::newest(&refresh) else { return };
+        if let Err(error) = gateway.offer(&file, Some(release), now) {
+            self.refused = Some(release.sequence);
+            log(LogLevel::Warn, &format!("a bundle that was accepted before is refused now: {error}"));
+        }
+    }
+
     /// Says how things are.
     fn gauge(&mut self, now: Timestamp) {
         let Some(policy) = self.gateway.as_ref().and_then(Gateway::policy) else { return };
@@ -215,11 +227,12 @@ impl Context for Http {}
 impl HttpContext for Http {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
         let mut state = self.state.borrow_mut();
-        let State { gateway: Some(gateway), metrics, buffer } = &mut *state else {
+        let start = nanoseconds();
+        state.adopt(timestamp(start));
+        let State { gateway: Some(gateway), metrics, buffer, .. } = &mut *state else {
             self.send_http_response(503, Vec::new(), None);
             return Action::Pause;
         };
-        let start = nanoseconds();
         let headers = self.get_http_request_headers_bytes();
         let verdict = gateway.judge(&headers, timestamp(start), buffer);
         metrics.add(Counter::of(&verdict));
