@@ -22,6 +22,12 @@ pub struct Permission {
 pub struct PermissionId(pub(crate) u16);
 
 impl PermissionId {
+    /// The id of a place, for whoever kept [`PermissionId::index`]. Whether a policy has such a place is for the caller to know.
+    #[must_use]
+    pub fn from_index(place: usize) -> Option<Self> {
+        u16::try_from(place).ok().map(Self)
+    }
+
     /// The place as a number.
     #[must_use]
     pub const fn index(self) -> usize {

@@ -118,6 +118,52 @@ impl fmt::Display for Decision<'_> {
     }
 }
 
+/// The answer without the names in its reason.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Answer {
+    /// A role of the user, or one that it inherits, allows it.
+    AllowedByRole,
+    /// An active override of the user allows it.
+    AllowedByOverride,
+    /// An active override of the user takes it away.
+    ExplicitDeny,
+    /// Nothing grants it.
+    NoGrant,
+    /// The permission is not in the catalog.
+    UnknownPermission,
+    /// The permission is not a permission, or the user id is not one.
+    InvalidRequest,
+}
+
+impl Answer {
+    /// Whether the user may.
+    #[must_use]
+    pub const fn is_allowed(self) -> bool {
+        matches!(self, Self::AllowedByRole | Self::AllowedByOverride)
+    }
+}
+
+impl From<&Decision<'_>> for Answer {
+    fn from(decision: &Decision<'_>) -> Self {
+        match decision {
+            Decision::Allow(Grant::Role { .. }) => Self::AllowedByRole,
+            Decision::Allow(Grant::Override { .. }) => Self::AllowedByOverride,
+            Decision::Deny(denial) => Self::from(*denial),
+        }
+    }
+}
+
+impl From<Denial<'_>> for Answer {
+    fn from(denial: Denial<'_>) -> Self {
+        match denial {
+            Denial::ExplicitDeny { .. } => Self::ExplicitDeny,
+            Denial::NoGrant => Self::NoGrant,
+            Denial::UnknownPermission => Self::UnknownPermission,
+            Denial::InvalidRequest => Self::InvalidRequest,
+        }
+    }
+}
+
 impl Index {
     /// Answers with the reason (SPEC section 3). Allocates nothing.
     #[must_use]
@@ -126,7 +172,7 @@ impl Index {
             Ok(found) => found,
             Err(denial) => return Decision::Deny(denial),
         };
-        match self.verdict(user, request, permission) {
+        match self.verdict(user, request.roles, permission, request.now) {
             Verdict::Denied(pattern) => {
                 Decision::Deny(Denial::ExplicitDeny { pattern: self.patterns.get(pattern) })
             }
@@ -147,12 +193,32 @@ impl Index {
     /// Answers without looking for the name of the reason. Allocates nothing.
     #[must_use]
     pub fn allows(&self, request: &Request<'_>) -> bool {
-        self.subject(request).is_ok_and(|(user, permission)| {
-            matches!(
-                self.verdict(user, request, permission),
-                Verdict::AllowedByOverride(_) | Verdict::AllowedByRole
-            )
-        })
+        self.answer(request).is_allowed()
+    }
+
+    /// Answers with the kind of the reason. Allocates nothing.
+    #[must_use]
+    pub fn answer(&self, request: &Request<'_>) -> Answer {
+        match self.subject(request) {
+            Ok((user, permission)) => self.verdict(user, request.roles, permission, request.now).into(),
+            Err(denial) => denial.into(),
+        }
+    }
+
+    /// [`Index::answer`] for a permission of this policy that was looked up before.
+    #[must_use]
+    pub fn answer_by_id(
+        &self,
+        user: &str,
+        roles: Roles<'_>,
+        permission: PermissionId,
+        now: Timestamp,
+    ) -> Answer {
+        let entry = self.user(user);
+        if entry.is_none() && !UserId::is_valid(user) {
+            return Answer::InvalidRequest;
+        }
+        self.verdict(entry, roles, permission, now).into()
     }
 
     /// The user and the permission that a request is about, or why it is about none.
@@ -171,10 +237,15 @@ impl Index {
         }
     }
 
-    fn verdict(&self, user: Option<&UserEntry>, request: &Request<'_>, permission: PermissionId) -> Verdict {
-        let applies = |entry: &&CompiledOverride| {
-            entry.is_active(request.now) && self.covers(entry.pattern, permission)
-        };
+    fn verdict(
+        &self,
+        user: Option<&UserEntry>,
+        roles: Roles<'_>,
+        permission: PermissionId,
+        now: Timestamp,
+    ) -> Verdict {
+        let applies =
+            |entry: &&CompiledOverride| entry.is_active(now) && self.covers(entry.pattern, permission);
         // Denies lie before allows, each in byte order, so the first that applies is the one to name.
         if let Some(entry) = self.overrides_of(user).iter().find(applies) {
             return match entry.effect {
@@ -182,7 +253,7 @@ impl Index {
                 Effect::Allow => Verdict::AllowedByOverride(entry.pattern),
             };
         }
-        if self.roles_of(user, request.roles).any(|role| set::contains(self.role_set(role), permission)) {
+        if self.roles_of(user, roles).any(|role| set::contains(self.role_set(role), permission)) {
             return Verdict::AllowedByRole;
         }
         Verdict::NoGrant
@@ -239,4 +310,15 @@ enum Verdict {
     AllowedByOverride(PatternId),
     AllowedByRole,
     NoGrant,
+}
+
+impl From<Verdict> for Answer {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Denied(_) => Self::ExplicitDeny,
+            Verdict::AllowedByOverride(_) => Self::AllowedByOverride,
+            Verdict::AllowedByRole => Self::AllowedByRole,
+            Verdict::NoGrant => Self::NoGrant,
+        }
+    }
 }

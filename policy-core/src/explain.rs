@@ -1,7 +1,7 @@
 //! Why a decision came out as it did, and what nearly changed it.
 
 use crate::catalog::PermissionId;
-use crate::decide::{Decision, Request};
+use crate::decide::{Decision, Request, Roles};
 use crate::index::{CompiledOverride, Index, RoleId, UserEntry};
 use crate::overrides::Effect;
 use crate::time::Timestamp;
@@ -106,6 +106,24 @@ impl Index {
             explanation.nearest = self.nearest(user, request);
         }
         explanation
+    }
+
+    /// An upper bound for the bytes that [`Index::explain`] allocates for this user and these roles: it lists every pattern that they
+    /// hold before it looks which of them match, and a caller may name many roles.
+    #[must_use]
+    pub fn explain_memory(&self, user: &str, roles: Roles<'_>) -> usize {
+        let entry = self.user(user);
+        let held = |role| self.closure(role).iter().map(|&holder| self.grants(holder).len());
+        let mut rules = self.overrides_of(entry).len();
+        let mut spelled = 0_usize;
+        for (_, role) in self.spelled_roles_of(entry, roles) {
+            spelled = spelled.saturating_add(1);
+            rules = role.into_iter().flat_map(held).fold(rules, usize::saturating_add);
+        }
+        // Lists grow by doubling, and copy themselves then. Spellings go through a tree, at worst half full.
+        let each = size_of::<Rule<'_>>().saturating_add(size_of::<(RoleId, u32, RoleId)>());
+        let rules = rules.saturating_mul(each).saturating_mul(3);
+        rules.saturating_add(spelled.saturating_mul(size_of::<&str>()).saturating_mul(8)).saturating_add(4096)
     }
 
     /// The rules that match, the deciding one first.

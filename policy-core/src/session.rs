@@ -27,6 +27,12 @@ impl Session {
         set::contains(&self.bits, permission)
     }
 
+    /// The moment at which it was resolved, and the first at which it is valid.
+    #[must_use]
+    pub const fn resolved_at(&self) -> Timestamp {
+        self.resolved_at
+    }
+
     /// The first moment at which an override of the user expires and the session must be resolved again; `None` when
     /// none that is active will.
     #[must_use]

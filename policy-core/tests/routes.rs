@@ -10,11 +10,19 @@ use std::path::Path;
 #[serde(deny_unknown_fields)]
 struct CaseFile {
     #[serde(default)]
-    route: Vec<RouteEntry>,
+    route: Vec<RouteCase>,
     #[serde(default)]
     request: Vec<RequestCase>,
     #[serde(default)]
     refused: Vec<RefusedCase>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RouteCase {
+    method: String,
+    path: String,
+    permission: String,
 }
 
 #[derive(Deserialize)]
@@ -44,7 +52,12 @@ fn case_file(name: &str) -> CaseFile {
 }
 
 fn check_requests(file: &CaseFile) {
-    let table = RouteTable::new(&file.route).unwrap();
+    let entry = |case: &RouteCase| RouteEntry {
+        method: case.method.clone(),
+        path: case.path.clone(),
+        permission: case.permission.clone(),
+    };
+    let table = RouteTable::new(&file.route.iter().map(entry).collect::<Vec<_>>()).unwrap();
     assert!(!file.request.is_empty());
     for case in &file.request {
         let found = table.find(&case.method, &case.target);

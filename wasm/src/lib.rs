@@ -1,32 +1,40 @@
-//! The policy core for WebAssembly hosts. So far it carries the core and says which ABI it speaks; nothing else is
-//! exported yet.
+//! The policy core as a WebAssembly module that imports nothing. `ABI.md` says how a host uses it.
 //!
-//! In the workspace it is an ordinary library. `scripts/test` builds it for `wasm32-unknown-unknown` as a module, where
-//! it brings the allocator and the panic handler that no host provides, so that the module imports nothing.
+//! [`Instance`] has all that the module does, and is plain Rust: in the workspace it is an ordinary library, and its tests run without a
+//! WebAssembly runtime. For the target `exports` makes functions of it, and the module brings the allocator and the panic
+//! handler that no host provides.
 #![no_std]
 
+extern crate alloc;
+
+mod buffer;
+mod code;
+#[cfg(all(target_arch = "wasm32", feature = "abi"))]
+mod exports;
+mod instance;
+mod json;
+mod memory;
+mod slots;
+
+pub use code::{Code, describe};
+pub use instance::{Instance, Subject};
+pub use json::to_json;
+pub use memory::{Counting, used};
 pub use policy_core;
+/// A text or bytes that are wiped when dropped.
+pub use zeroize::Zeroizing as Secret;
 
 /// The version of the exported functions, their types and error codes: a host refuses a module that speaks another
-/// one. 0 promises nothing.
-pub const ABI_VERSION: u32 = 0;
-
-/// [`ABI_VERSION`] for hosts: export `pbac_abi_version`, `() -> i32`.
-#[expect(
-    unsafe_code,
-    reason = "an exported name must be unique in the module, which the compiler cannot check"
-)]
-#[unsafe(no_mangle)]
-pub extern "C" fn pbac_abi_version() -> u32 {
-    ABI_VERSION
-}
+/// one.
+pub const ABI_VERSION: u32 = 1;
 
 #[cfg(target_arch = "wasm32")]
 mod bare {
     //! What std would have brought.
 
     #[global_allocator]
-    static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+    static ALLOCATOR: crate::memory::Counting<dlmalloc::GlobalDlmalloc> =
+        crate::memory::Counting(dlmalloc::GlobalDlmalloc);
 
     #[panic_handler]
     fn panic(_: &core::panic::PanicInfo<'_>) -> ! {

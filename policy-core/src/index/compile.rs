@@ -4,7 +4,8 @@ mod roles;
 mod users;
 
 use super::{Cover, Index, PatternId, RoleId, Span};
-use crate::bundle;
+use crate::bundle::wire::distinct;
+use crate::bundle::{self, Measures};
 use crate::catalog::PermissionId;
 use crate::error::LimitError;
 use crate::limits::{
@@ -12,6 +13,7 @@ use crate::limits::{
 };
 use crate::pattern::{self, Pattern};
 use crate::policy::{Policy, position};
+use crate::room::{self, Room};
 use crate::set::{self, SetId, SetInterner};
 use crate::table::{Finder, Texts};
 use alloc::vec::Vec;
@@ -25,9 +27,19 @@ impl Index {
     /// When the compiled form would take more memory or work than a policy of this size justifies
     /// ([`crate::COMPILED_BYTES_PER_INPUT_BYTE`], [`crate::COMPILE_STEPS_PER_INPUT_BYTE`]).
     pub fn compile(policy: &Policy) -> Result<Self, LimitError> {
-        let (hash, size) = bundle::hash_and_size(policy)?;
+        Self::compile_within(policy, &room::unlimited)
+    }
+
+    /// Compiles a policy where memory is scarce: `room` is asked before it is taken, beyond what reading the policy from a bundle took
+    /// for a while ([`crate::decode_within`]).
+    ///
+    /// # Errors
+    /// As [`Index::compile`]; and what `room` says.
+    pub fn compile_within(policy: &Policy, room: Room<'_>) -> Result<Self, LimitError> {
+        let Measures { hash, size, memory } = bundle::measure(policy);
+        room(memory)?;
         let seed = hash.seed();
-        let mut budget = Budget::new(size);
+        let mut budget = Budget::new(size, room);
         let permissions = Texts::collect(policy.permissions().iter().map(|entry| entry.name.as_str()))?;
         let mut sets = SetInterner::new(permissions.len(), seed);
 
@@ -72,17 +84,22 @@ impl Index {
 }
 
 /// What compiling may still cost.
-struct Budget {
+struct Budget<'r> {
+    room: Room<'r>,
+    /// As many bytes there is room for.
+    granted: u64,
     max_steps: u64,
     max_bytes: u64,
     steps: u64,
     bytes: u64,
 }
 
-impl Budget {
-    fn new(input_bytes: usize) -> Self {
+impl<'r> Budget<'r> {
+    fn new(input_bytes: usize, room: Room<'r>) -> Self {
         let allowance = |base: u64, each: u64| (input_bytes as u64).saturating_mul(each).saturating_add(base);
         Self {
+            room,
+            granted: 0,
             max_steps: allowance(COMPILE_STEPS_BASE, COMPILE_STEPS_PER_INPUT_BYTE),
             max_bytes: allowance(COMPILED_BYTES_BASE, COMPILED_BYTES_PER_INPUT_BYTE),
             steps: 0,
@@ -114,9 +131,21 @@ impl Budget {
         })
     }
 
+    /// Asks for room for `bytes` more: for twice as much as there is each time, since that is how lists grow, and for their old and
+    /// new form at once.
+    fn find_room(&mut self, bytes: usize) -> Result<(), LimitError> {
+        let wanted = self.bytes.saturating_add(bytes as u64);
+        if wanted > self.granted {
+            self.granted = wanted.saturating_mul(2).max(MIN_GRANT);
+            (self.room)(self.granted.saturating_mul(2))?;
+        }
+        Ok(())
+    }
+
     /// Adds a set to the pool, on the budget.
     fn intern(&mut self, bits: &[u64], sets: &mut SetInterner) -> Result<SetId, LimitError> {
         self.take_steps(bits.len())?;
+        self.find_room(size_of_val(bits))?;
         let before = sets.pool().bytes();
         let id = sets.intern(bits);
         self.take_bytes(sets.pool().bytes().saturating_sub(before))?;
@@ -124,18 +153,14 @@ impl Budget {
     }
 }
 
+/// The least that room is asked for.
+const MIN_GRANT: u64 = 4096;
+
 /// Every pattern of a role or override, once, in byte order: its place is its number.
 fn distinct_patterns(policy: &Policy) -> Vec<&str> {
     let of_roles = policy.roles().iter().flat_map(|role| &role.grants);
     let of_overrides = policy.overrides().iter().map(|entry| &entry.pattern);
     distinct(of_roles.chain(of_overrides).map(Pattern::as_str))
-}
-
-fn distinct<'p>(texts: impl Iterator<Item = &'p str>) -> Vec<&'p str> {
-    let mut list: Vec<&str> = texts.collect();
-    list.sort_unstable();
-    list.dedup();
-    list
 }
 
 fn pattern_id(patterns: &[&str], wanted: &Pattern) -> PatternId {
@@ -175,7 +200,7 @@ fn cover(
     text: &str,
     policy: &Policy,
     sets: &mut SetInterner,
-    budget: &mut Budget,
+    budget: &mut Budget<'_>,
 ) -> Result<Cover, LimitError> {
     let catalog = policy.permissions();
     let prefix = text.split('*').next().unwrap_or_default();

@@ -5,16 +5,16 @@ use super::{Access, Clash, MAX_ROUTES, METHODS, Route, RouteTable};
 use crate::error::LimitError;
 use crate::name::PermissionName;
 use crate::pattern::PatternError;
+use crate::token::json::{Fault, Json};
+use crate::token::value::Value;
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
-use serde::Deserialize;
 use thiserror::Error;
 
 /// One route as a document has it.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RouteEntry {
     /// One of [`METHODS`].
     pub method: String,
@@ -22,13 +22,6 @@ pub struct RouteEntry {
     pub path: String,
     /// The permission that it asks for, or `none`, which makes it public.
     pub permission: String,
-}
-
-/// The whole document.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document {
-    routes: Vec<RouteEntry>,
 }
 
 /// What makes a route public in a document. No permission is called so, since each has two segments at least.
@@ -40,9 +33,24 @@ const PUBLIC: &str = "none";
 pub enum RouteTableError {
     /// It is not JSON of the form.
     #[error(
-        "the route table is not of the form {{\"routes\": [{{\"method\": …, \"path\": …, \"permission\": …}}]}}: {0}"
+        "the route table is not of the form {{\"routes\": [{{\"method\": …, \"path\": …, \"permission\": …}}]}}: see line {line}, column {column}"
     )]
-    Malformed(String),
+    Malformed {
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+    },
+    /// A route lacks a member, or has one that is no text.
+    #[error(
+        "route {route} has no text as `{member}`; a route that is to be public has the permission `none`"
+    )]
+    Missing {
+        /// Its place from 1.
+        route: usize,
+        /// The member.
+        member: &'static str,
+    },
     /// A route has another method.
     #[error(
         "route {route}: this method is not known; write one of DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT, in capitals"
@@ -97,9 +105,13 @@ impl RouteTable {
     ///
     /// When it is not of that form, or for one of the reasons of [`RouteTable::new`].
     pub fn from_document(json: &str) -> Result<Self, RouteTableError> {
-        let document: Document =
-            serde_json::from_str(json).map_err(|error| RouteTableError::Malformed(error.to_string()))?;
-        Self::new(&document.routes)
+        let mut reader = Json::new(json);
+        let routes = read(&mut reader).map_err(|_| {
+            let (line, column) = reader.position();
+            RouteTableError::Malformed { line, column }
+        })?;
+        let entries = routes.into_iter().zip(1..).map(|(members, route)| entry(members, route));
+        Self::new(&entries.collect::<Result<Vec<_>, _>>()?)
     }
 
     /// Makes a table of routes.
@@ -136,4 +148,40 @@ impl RouteTable {
         }
         Ok(table)
     }
+}
+
+/// The members of a route, in the order of `MEMBERS`.
+type Members<'a> = [Value<'a>; 3];
+
+const MEMBERS: [&str; 3] = ["method", "path", "permission"];
+
+fn read<'a>(json: &mut Json<'a>) -> Result<Vec<Members<'a>>, Fault> {
+    let mut routes: Option<Vec<Members<'a>>> = None;
+    json.object(|json, name| {
+        if name != "routes" || routes.is_some() {
+            return Err(Fault::Form);
+        }
+        let routes = routes.insert(Vec::new());
+        json.list(|json| {
+            let mut members = [const { Value::Absent }; 3];
+            json.members(&MEMBERS, &mut members, true)?;
+            routes.push(members);
+            Ok(())
+        })
+    })?;
+    json.end()?;
+    routes.ok_or(Fault::Form)
+}
+
+fn entry(members: Members<'_>, route: usize) -> Result<RouteEntry, RouteTableError> {
+    let [method, path, permission] = members;
+    let text = |value, member| match value {
+        Value::Text(text) => Ok(text.into_owned()),
+        _ => Err(RouteTableError::Missing { route, member }),
+    };
+    Ok(RouteEntry {
+        method: text(method, "method")?,
+        path: text(path, "path")?,
+        permission: text(permission, "permission")?,
+    })
 }

@@ -1,12 +1,12 @@
 //! The second part of a token: what it says about whom.
 
 use super::TokenError;
-use super::value::{Value, object};
+use super::json::object;
+use super::value::Value;
 use crate::time::Timestamp;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::fmt;
-use serde::Deserialize;
 
 /// The claims of the source document. Texts are borrowed from the token where it has no escapes in them.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,33 +43,8 @@ impl fmt::Display for UserClaim<'_> {
     }
 }
 
-/// Claims as JSON has them. One that is there twice is refused by the reader; others mean nothing to us.
-#[derive(Deserialize)]
-pub(super) struct Members<'a> {
-    #[serde(borrow, default = "null")]
-    user_id: Value<'a>,
-    #[serde(borrow, default = "null")]
-    username: Value<'a>,
-    #[serde(borrow, default = "null")]
-    email: Value<'a>,
-    #[serde(borrow, default = "null")]
-    roles: Value<'a>,
-    #[serde(borrow, default = "null")]
-    exp: Value<'a>,
-    #[serde(borrow, default = "null")]
-    iat: Value<'a>,
-    #[serde(borrow, default = "null")]
-    nbf: Value<'a>,
-    #[serde(borrow, default = "null")]
-    iss: Value<'a>,
-    #[serde(borrow, default = "null")]
-    aud: Value<'a>,
-}
-
-/// A claim that is not there, or is `null`, as applications write what they do not know.
-const fn null<'a>() -> Value<'a> {
-    Value::Null
-}
+/// The claims that mean something to us.
+const NAMES: [&str; 9] = ["user_id", "username", "email", "roles", "exp", "iat", "nbf", "iss", "aud"];
 
 /// Claims whose types are right, whatever the time.
 pub(super) struct Read<'a> {
@@ -82,21 +57,22 @@ pub(super) struct Read<'a> {
 
 /// Reads claims from their JSON.
 pub(super) fn read(json: &[u8]) -> Result<Read<'_>, TokenError> {
-    let members: Option<Members<'_>> = object(json).and_then(|text| serde_json::from_str(text).ok());
-    let members = members.ok_or(TokenError::MalformedClaims)?;
+    // A claim that is not there is as one that is `null`, as applications write what they do not know.
+    let [user_id, username, email, roles, exp, iat, nbf, iss, aud] =
+        object(json, &NAMES).ok_or(TokenError::MalformedClaims)?;
     Ok(Read {
         claims: Claims {
-            user_id: user(members.user_id)?,
-            username: text(members.username, "username")?,
-            email: text(members.email, "email")?,
-            roles: texts(members.roles, "roles")?,
-            exp: date(&members.exp, "exp")?.ok_or(TokenError::MissingExpiry)?,
-            iat: date(&members.iat, "iat")?,
+            user_id: user(user_id)?,
+            username: text(username, "username")?,
+            email: text(email, "email")?,
+            roles: texts(roles, "roles")?,
+            exp: date(&exp, "exp")?.ok_or(TokenError::MissingExpiry)?,
+            iat: date(&iat, "iat")?,
         },
-        not_before: date(&members.nbf, "nbf")?,
-        issuer: text(members.iss, "iss")?,
-        audience: match members.aud {
-            aud @ (Value::Null | Value::Text(_) | Value::Texts(_)) => aud,
+        not_before: date(&nbf, "nbf")?,
+        issuer: text(iss, "iss")?,
+        audience: match aud {
+            aud @ (Value::Absent | Value::Null | Value::Text(_) | Value::Texts(_)) => aud,
             _ => return Err(TokenError::InvalidClaim("aud")),
         },
     })
@@ -105,9 +81,8 @@ pub(super) fn read(json: &[u8]) -> Result<Read<'_>, TokenError> {
 fn user(value: Value<'_>) -> Result<Option<UserClaim<'_>>, TokenError> {
     const WRONG: TokenError = TokenError::InvalidClaim("user_id");
     match value {
-        Value::Null => Ok(None),
-        Value::Signed(number) => Ok(Some(UserClaim::Number(number))),
-        Value::Unsigned(number) => i64::try_from(number).map(UserClaim::Number).map(Some).map_err(|_| WRONG),
+        Value::Absent | Value::Null => Ok(None),
+        Value::Integer(number) => Ok(Some(UserClaim::Number(number))),
         Value::Text(text) => Ok(Some(UserClaim::Text(text))),
         _ => Err(WRONG),
     }
@@ -115,7 +90,7 @@ fn user(value: Value<'_>) -> Result<Option<UserClaim<'_>>, TokenError> {
 
 fn text<'a>(value: Value<'a>, claim: &'static str) -> Result<Option<Cow<'a, str>>, TokenError> {
     match value {
-        Value::Null => Ok(None),
+        Value::Absent | Value::Null => Ok(None),
         Value::Text(text) => Ok(Some(text)),
         _ => Err(TokenError::InvalidClaim(claim)),
     }
@@ -123,7 +98,7 @@ fn text<'a>(value: Value<'a>, claim: &'static str) -> Result<Option<Cow<'a, str>
 
 fn texts<'a>(value: Value<'a>, claim: &'static str) -> Result<Vec<Cow<'a, str>>, TokenError> {
     match value {
-        Value::Null => Ok(Vec::new()),
+        Value::Absent | Value::Null => Ok(Vec::new()),
         Value::Texts(texts) => Ok(texts),
         _ => Err(TokenError::InvalidClaim(claim)),
     }
@@ -132,21 +107,10 @@ fn texts<'a>(value: Value<'a>, claim: &'static str) -> Result<Vec<Cow<'a, str>>,
 /// A moment in seconds since 1970, whole or with a fraction (RFC 7519 section 2, NumericDate). What microseconds in 64 bits
 /// cannot hold, 292,000 years from now, is no date.
 fn date(value: &Value<'_>, claim: &'static str) -> Result<Option<Timestamp>, TokenError> {
-    const MICROS: f64 = 1_000_000.0;
-    // The largest power of two below the limit: up to it a float is a whole number of microseconds that fits.
-    const MOST: f64 = 9.0e18;
-    let micros = match *value {
-        Value::Null => return Ok(None),
-        Value::Signed(seconds) => seconds.checked_mul(1_000_000),
-        Value::Unsigned(seconds) => i64::try_from(seconds).ok().and_then(|s| s.checked_mul(1_000_000)),
-        Value::Float(seconds) if (seconds * MICROS).abs() < MOST => {
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "it is within the range, and less than a microsecond is cut"
-            )]
-            let micros = (seconds * MICROS) as i64;
-            Some(micros)
-        }
+    let micros = match value {
+        Value::Absent | Value::Null => return Ok(None),
+        Value::Integer(seconds) => seconds.checked_mul(1_000_000),
+        Value::Decimal(seconds) => seconds.millionths(),
         _ => None,
     };
     micros.map(Timestamp::from_micros).map(Some).ok_or(TokenError::InvalidClaim(claim))

@@ -22,7 +22,7 @@ impl RoleTables {
         patterns: &[&str],
         covers: &[Cover],
         sets: &mut SetInterner,
-        budget: &mut Budget,
+        budget: &mut Budget<'_>,
     ) -> Result<Self, LimitError> {
         let roles = policy.roles();
         let mut grants = Vec::new();
@@ -63,7 +63,7 @@ fn own_set(
     grants: &[PatternId],
     covers: &[Cover],
     sets: &mut SetInterner,
-    budget: &mut Budget,
+    budget: &mut Budget<'_>,
 ) -> Result<SetId, LimitError> {
     let mut bits = sets.pool().empty();
     for id in grants {
@@ -88,7 +88,7 @@ fn close(
     role: usize,
     roles: &[Role],
     closures: &mut [Option<Vec<RoleId>>],
-    budget: &mut Budget,
+    budget: &mut Budget<'_>,
 ) -> Result<(), LimitError> {
     if closures.get(role).is_none_or(Option::is_some) {
         return Ok(());
@@ -100,6 +100,9 @@ fn close(
         close(parent, roles, closures, budget)?;
         let of_parent = closures.get(parent).and_then(Option::as_deref).unwrap_or_default();
         budget.take_steps(of_parent.len())?;
+        // In a list that grows, and in those that stay.
+        let all = members.len().saturating_add(of_parent.len());
+        budget.find_room(all.saturating_mul(4 * size_of::<RoleId>()))?;
         members.extend_from_slice(of_parent);
     }
     members.sort_unstable();

@@ -1,7 +1,8 @@
 //! From the text to keys.
 
 use super::super::TokenRules;
-use super::super::value::{Value, object};
+use super::super::json::{Fault, Json};
+use super::super::value::Value;
 use super::super::verifier::{VerifyingKey, is_built};
 use super::{KeyProblem, RingDocumentError};
 use crate::keys::{Algorithm, HmacSecret, KeyHistory, KeyId, KeyPhase, KeyRecord, Revocation};
@@ -13,7 +14,6 @@ use alloc::vec::Vec;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use core::time::Duration;
-use serde::Deserialize;
 use zeroize::Zeroizing;
 
 /// What a document says.
@@ -26,106 +26,112 @@ pub(super) struct Read {
 /// Reads a document. What is secret in it is borrowed until it is a [`HmacSecret`]; a text with escapes, which the reader
 /// would have copied, is no base64url.
 pub(super) fn read(json: &str) -> Result<Read, RingDocumentError> {
-    let wrong = |error: serde_json::Error| {
-        let (line, column) = (error.line(), error.column());
-        // The reader's own words may repeat what it read.
-        if error.is_data() {
-            RingDocumentError::Form { line, column }
-        } else {
-            RingDocumentError::NotJson { line, column }
+    let mut document = Document::default();
+    let mut reader = Json::new(json);
+    document.read(&mut reader).map_err(|fault| {
+        let (line, column) = reader.position();
+        match fault {
+            Fault::Form => RingDocumentError::Form { line, column },
+            Fault::Syntax => RingDocumentError::NotJson { line, column },
         }
-    };
-    object(json.as_bytes()).ok_or(RingDocumentError::Form { line: 1, column: 1 })?;
-    let document: Document<'_> = serde_json::from_str(json).map_err(wrong)?;
+    })?;
     let mut records = Vec::new();
     let mut keys = Vec::new();
     for (place, key) in (1..).zip(document.keys.ok_or(RingDocumentError::Missing("keys"))?) {
-        let (record, verifying) = key.read().map_err(|problem| RingDocumentError::Key { place, problem })?;
+        let (record, verifying) =
+            Key::new(&key).read().map_err(|problem| RingDocumentError::Key { place, problem })?;
         keys.push((record.id.clone(), verifying));
         records.push(record);
     }
     let mut revoked = Vec::new();
     for (place, entry) in (1..).zip(document.revoked.ok_or(RingDocumentError::Missing("revoked"))?) {
-        let id = text(&entry.kid).and_then(|kid| KeyId::parse(kid).ok());
-        let (Some(id), Some(at)) = (id, micros(&entry.at)) else {
+        let [kid, at, ..] = &entry;
+        let id = text(kid).and_then(|kid| KeyId::parse(kid).ok());
+        let (Some(id), Some(at)) = (id, micros(at)) else {
             return Err(RingDocumentError::Revocation { place });
         };
         revoked.push(Revocation { id, at });
     }
-    let rules = document.rules.ok_or(RingDocumentError::Missing("rules"))?.read()?;
+    let rules = rules(&document.rules.ok_or(RingDocumentError::Missing("rules"))?)?;
     Ok(Read { history: KeyHistory::new(records, revoked)?, keys, rules })
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A document as JSON has it: the parts that it has.
+#[derive(Default)]
 struct Document<'a> {
-    #[serde(borrow)]
-    keys: Option<Vec<Key<'a>>>,
-    #[serde(borrow)]
-    revoked: Option<Vec<Revoked<'a>>>,
-    #[serde(borrow)]
-    rules: Option<Rules<'a>>,
+    keys: Option<Vec<Members<'a>>>,
+    revoked: Option<Vec<Members<'a>>>,
+    rules: Option<Members<'a>>,
 }
 
-#[derive(Deserialize)]
-struct Revoked<'a> {
-    #[serde(borrow, default = "absent")]
-    kid: Value<'a>,
-    #[serde(borrow, default = "absent")]
-    at: Value<'a>,
+/// The members of any of its objects, in the order of their names below.
+type Members<'a> = [Value<'a>; 10];
+
+const OF_KEY: [&str; 10] = ["kid", "alg", "kty", "crv", "k", "x", "y", "state", "since", "not_after"];
+const OF_REVOCATION: [&str; 2] = ["kid", "at"];
+const OF_RULES: [&str; 4] = ["leeway", "token_life", "issuers", "audiences"];
+
+impl<'a> Document<'a> {
+    fn read(&mut self, json: &mut Json<'a>) -> Result<(), Fault> {
+        json.object(|json, part| {
+            match part {
+                "keys" if self.keys.is_none() => self.keys = Some(list(json, &OF_KEY)?),
+                "revoked" if self.revoked.is_none() => self.revoked = Some(list(json, &OF_REVOCATION)?),
+                "rules" if self.rules.is_none() => {
+                    let rules = self.rules.insert([const { Value::Absent }; 10]);
+                    json.members(&OF_RULES, rules, true)?;
+                }
+                _ => return Err(Fault::Form),
+            }
+            Ok(())
+        })?;
+        json.end()
+    }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Rules<'a> {
-    #[serde(borrow, default = "absent")]
-    leeway: Value<'a>,
-    #[serde(borrow, default = "absent")]
-    token_life: Value<'a>,
-    #[serde(borrow, default = "absent")]
-    issuers: Value<'a>,
-    #[serde(borrow, default = "absent")]
-    audiences: Value<'a>,
+/// Reads a list of objects whose members have these names.
+fn list<'a>(json: &mut Json<'a>, names: &[&str]) -> Result<Vec<Members<'a>>, Fault> {
+    let mut objects = Vec::new();
+    json.list(|json| {
+        let mut values = [const { Value::Absent }; 10];
+        json.members(names, &mut values, false)?;
+        objects.push(values);
+        Ok(())
+    })?;
+    Ok(objects)
 }
 
-#[derive(Deserialize)]
-struct Key<'a> {
-    #[serde(borrow, default = "absent")]
-    kid: Value<'a>,
-    #[serde(borrow, default = "absent")]
-    alg: Value<'a>,
-    #[serde(borrow, default = "absent")]
-    kty: Value<'a>,
-    #[serde(borrow, default = "absent")]
-    crv: Value<'a>,
-    #[serde(borrow, default = "absent")]
-    k: Value<'a>,
-    #[serde(borrow, default = "absent")]
-    x: Value<'a>,
-    #[serde(borrow, default = "absent")]
-    y: Value<'a>,
-    #[serde(borrow, default = "absent")]
-    state: Value<'a>,
-    #[serde(borrow, default = "absent")]
-    since: Value<'a>,
-    #[serde(borrow, default = "absent")]
-    not_after: Value<'a>,
+/// The members of a key.
+struct Key<'v, 'a> {
+    kid: &'v Value<'a>,
+    alg: &'v Value<'a>,
+    kty: &'v Value<'a>,
+    crv: &'v Value<'a>,
+    k: &'v Value<'a>,
+    x: &'v Value<'a>,
+    y: &'v Value<'a>,
+    state: &'v Value<'a>,
+    since: &'v Value<'a>,
+    not_after: &'v Value<'a>,
 }
 
-const fn absent<'a>() -> Value<'a> {
-    Value::Absent
+impl<'v, 'a> Key<'v, 'a> {
+    const fn new(members: &'v Members<'a>) -> Self {
+        let [kid, alg, kty, crv, k, x, y, state, since, not_after] = members;
+        Self { kid, alg, kty, crv, k, x, y, state, since, not_after }
+    }
 }
 
-impl Key<'_> {
+impl Key<'_, '_> {
     fn read(&self) -> Result<(KeyRecord, VerifyingKey), KeyProblem> {
-        let id = text(&self.kid).and_then(|kid| KeyId::parse(kid).ok()).ok_or(KeyProblem::Id)?;
-        let algorithm = text(&self.alg).and_then(Algorithm::from_name).ok_or(KeyProblem::Algorithm)?;
+        let id = text(self.kid).and_then(|kid| KeyId::parse(kid).ok()).ok_or(KeyProblem::Id)?;
+        let algorithm = text(self.alg).and_then(Algorithm::from_name).ok_or(KeyProblem::Algorithm)?;
         let wanted = match algorithm {
             Algorithm::Hs256 => (Some("oct"), None),
             Algorithm::EdDsa => (Some("OKP"), Some("Ed25519")),
             Algorithm::Es256 => (Some("EC"), Some("P-256")),
         };
-        if (text(&self.kty), text(&self.crv)) != wanted {
+        if (text(self.kty), text(self.crv)) != wanted {
             return Err(KeyProblem::Type);
         }
         let phase = self.phase()?;
@@ -136,13 +142,13 @@ impl Key<'_> {
     }
 
     fn phase(&self) -> Result<KeyPhase, KeyProblem> {
-        let since = || time(&self.since, "since");
-        match text(&self.state) {
+        let since = || time(self.since, "since");
+        match text(self.state) {
             Some("staged") => Ok(KeyPhase::Staged { since: since()?.ok_or(KeyProblem::Time("since"))? }),
-            Some("active") if self.since == Value::Absent => Ok(KeyPhase::Active { since: None }),
+            Some("active") if *self.since == Value::Absent => Ok(KeyPhase::Active { since: None }),
             Some("active") => Ok(KeyPhase::Active { since: since()? }),
             Some("retired") => {
-                Ok(KeyPhase::Retired { since: since()?, not_after: time(&self.not_after, "not_after")? })
+                Ok(KeyPhase::Retired { since: since()?, not_after: time(self.not_after, "not_after")? })
             }
             _ => Err(KeyProblem::State),
         }
@@ -154,10 +160,10 @@ impl Key<'_> {
                 let secret = self.secret().ok_or(KeyProblem::Material("k"))?;
                 HmacSecret::new(&secret).map(VerifyingKey::Hs256).map_err(KeyProblem::Weak)
             }
-            Algorithm::EdDsa => coordinate(&self.x).map(VerifyingKey::EdDsa).ok_or(KeyProblem::Material("x")),
+            Algorithm::EdDsa => coordinate(self.x).map(VerifyingKey::EdDsa).ok_or(KeyProblem::Material("x")),
             Algorithm::Es256 => {
-                let x = coordinate(&self.x).ok_or(KeyProblem::Material("x"))?;
-                let y = coordinate(&self.y).ok_or(KeyProblem::Material("y"))?;
+                let x = coordinate(self.x).ok_or(KeyProblem::Material("x"))?;
+                let y = coordinate(self.y).ok_or(KeyProblem::Material("y"))?;
                 // SEC 1 section 2.3.3: a byte that says "uncompressed", and both coordinates.
                 let mut point = [4; 65];
                 for (place, byte) in point.iter_mut().skip(1).zip(x.iter().chain(&y)) {
@@ -169,7 +175,7 @@ impl Key<'_> {
     }
 
     fn secret(&self) -> Option<Zeroizing<Vec<u8>>> {
-        let Value::Text(Cow::Borrowed(text)) = &self.k else { return None };
+        let Value::Text(Cow::Borrowed(text)) = self.k else { return None };
         let mut secret = Zeroizing::new(vec![0; text.len()]);
         let length = URL_SAFE_NO_PAD.decode_slice(text, &mut secret).ok()?;
         secret.truncate(length);
@@ -177,15 +183,14 @@ impl Key<'_> {
     }
 }
 
-impl Rules<'_> {
-    fn read(&self) -> Result<TokenRules, RingDocumentError> {
-        Ok(TokenRules {
-            leeway: seconds(&self.leeway, "leeway")?.unwrap_or_default(),
-            token_life: seconds(&self.token_life, "token_life")?,
-            issuers: texts(&self.issuers, "issuers")?,
-            audiences: texts(&self.audiences, "audiences")?,
-        })
-    }
+fn rules(members: &Members<'_>) -> Result<TokenRules, RingDocumentError> {
+    let [leeway, token_life, issuers, audiences, ..] = members;
+    Ok(TokenRules {
+        leeway: seconds(leeway, "leeway")?.unwrap_or_default(),
+        token_life: seconds(token_life, "token_life")?,
+        issuers: texts(issuers, "issuers")?,
+        audiences: texts(audiences, "audiences")?,
+    })
 }
 
 fn text<'v>(value: &'v Value<'_>) -> Option<&'v str> {
@@ -205,8 +210,7 @@ fn coordinate(value: &Value<'_>) -> Option<[u8; 32]> {
 
 fn micros(value: &Value<'_>) -> Option<Timestamp> {
     match *value {
-        Value::Signed(micros) => Some(Timestamp::from_micros(micros)),
-        Value::Unsigned(micros) => i64::try_from(micros).ok().map(Timestamp::from_micros),
+        Value::Integer(micros) => Some(Timestamp::from_micros(micros)),
         _ => None,
     }
 }
@@ -223,7 +227,10 @@ fn time(value: &Value<'_>, member: &'static str) -> Result<Option<Timestamp>, Ke
 fn seconds(value: &Value<'_>, rule: &'static str) -> Result<Option<Duration>, RingDocumentError> {
     match value {
         Value::Absent | Value::Null => Ok(None),
-        Value::Unsigned(seconds) => Ok(Some(Duration::from_secs(*seconds))),
+        Value::Integer(seconds) => u64::try_from(*seconds)
+            .map(Duration::from_secs)
+            .map(Some)
+            .map_err(|_| RingDocumentError::Rule(rule)),
         _ => Err(RingDocumentError::Rule(rule)),
     }
 }

@@ -1,0 +1,131 @@
+//! What a user may, and why.
+
+use super::policies::{Loaded, policy};
+use super::{Instance, Object, flat};
+use crate::buffer::{Arguments, Input, text, with_roles};
+use crate::code::{Code, number};
+use crate::json;
+use crate::memory::Limit;
+use crate::slots::Slots;
+use policy_core::{Answer, Request, Roles, Timestamp};
+
+/// Of whom a question is, as a call names it: the policy's handle, and the lengths of the user and of the roles.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject {
+    /// The handle of the policy.
+    pub policy: i32,
+    /// The length of the user's id.
+    pub user: i32,
+    /// The length of the list of roles; -1 for those that the policy stores.
+    pub roles: i32,
+}
+
+/// Reads the subject of a question and calls `ask` with it and the arguments that are left.
+pub(super) fn ask<R>(
+    objects: &Slots<Object>,
+    input: &Input,
+    limit: Limit,
+    subject: Subject,
+    ask: impl FnOnce(&Loaded, &str, Roles<'_>, Arguments<'_>) -> Result<R, Code>,
+) -> Result<R, Code> {
+    let loaded = policy(objects, subject.policy)?;
+    let mut arguments = input.arguments();
+    let user = arguments.text(subject.user)?;
+    let roles = arguments.roles(subject.roles)?;
+    with_roles(roles, limit, |roles| ask(loaded, user, roles, arguments))?
+}
+
+impl Instance {
+    /// `pbac_check`
+    #[must_use]
+    pub fn check(&self, subject: Subject, permission: i32, now: i64) -> i32 {
+        let now = Timestamp::from_micros(now);
+        let answer = ask(&self.objects, &self.input, self.limit, subject, |loaded, user, roles, mut rest| {
+            let permission = rest.text(permission)?;
+            Ok(number(loaded.index.answer(&Request { user, roles, permission, now })))
+        });
+        flat(answer)
+    }
+
+    /// `pbac_check_id`
+    #[must_use]
+    pub fn check_id(&self, subject: Subject, permission: i32, now: i64) -> i32 {
+        let now = Timestamp::from_micros(now);
+        let answer = ask(&self.objects, &self.input, self.limit, subject, |loaded, user, roles, _| {
+            let id = loaded.id(permission)?;
+            Ok(number(loaded.index.answer_by_id(user, roles, id, now)))
+        });
+        flat(answer)
+    }
+
+    /// `pbac_check_batch`
+    pub fn check_batch(&mut self, subject: Subject, permissions: i32, now: i64) -> i32 {
+        let now = Timestamp::from_micros(now);
+        let output = self.output.begin(self.limit);
+        let count = ask(&self.objects, &self.input, self.limit, subject, |loaded, user, roles, mut rest| {
+            for item in rest.list(permissions)?.items() {
+                let permission = text(item)?;
+                let answer = number(loaded.index.answer(&Request { user, roles, permission, now }));
+                output.push(&i8::try_from(answer).unwrap_or(i8::MIN).to_le_bytes())?;
+            }
+            Ok(output.length())
+        });
+        flat(self.output.finish(count))
+    }
+
+    /// `pbac_decide`
+    pub fn decide(&mut self, subject: Subject, permission: i32, now: i64) -> i32 {
+        let now = Timestamp::from_micros(now);
+        let output = self.output.begin(self.limit);
+        let answer = ask(&self.objects, &self.input, self.limit, subject, |loaded, user, roles, mut rest| {
+            let permission = rest.text(permission)?;
+            let decision = loaded.index.decide(&Request { user, roles, permission, now });
+            json::write(output, &decision)?;
+            Ok(number(Answer::from(&decision)))
+        });
+        flat(self.output.finish(answer))
+    }
+
+    /// `pbac_explain`
+    pub fn explain(&mut self, subject: Subject, permission: i32, now: i64) -> i32 {
+        let now = Timestamp::from_micros(now);
+        let (output, limit) = (self.output.begin(self.limit), self.limit);
+        let answer = ask(&self.objects, &self.input, limit, subject, |loaded, user, roles, mut rest| {
+            let permission = rest.text(permission)?;
+            limit.room(loaded.index.explain_memory(user, roles) as u64)?;
+            let explanation = loaded.index.explain(&Request { user, roles, permission, now });
+            json::write(output, &explanation)?;
+            Ok(number(Answer::from(&explanation.decision)))
+        });
+        flat(self.output.finish(answer))
+    }
+
+    /// `pbac_permissions`
+    pub fn permissions(&mut self, subject: Subject, now: i64) -> i32 {
+        let now = Timestamp::from_micros(now);
+        let (output, limit) = (self.output.begin(self.limit), self.limit);
+        let count = ask(&self.objects, &self.input, limit, subject, |loaded, user, roles, _| {
+            limit.room(super::sessions::memory(loaded.permissions))?;
+            let session = loaded.index.session(user, roles, now);
+            output.lines(session.permissions().map(|id| loaded.index.permission(id)))
+        });
+        flat(self.output.finish(count))
+    }
+
+    /// `pbac_who_can`
+    pub fn who_can(&mut self, handle: i32, permission: i32, now: i64) -> i32 {
+        let now = Timestamp::from_micros(now);
+        let (output, limit) = (self.output.begin(self.limit), self.limit);
+        let written = policy(&self.objects, handle).and_then(|loaded| {
+            let permission = self.input.arguments().text(permission)?;
+            // Two lists that grow by doubling.
+            let names = loaded.index.user_ids().len().saturating_add(loaded.index.role_names().len());
+            limit.room((names as u64).saturating_mul(3 * size_of::<&str>() as u64))?;
+            match loaded.index.who_can(permission, now) {
+                Ok(holders) => json::write(output, &holders).map(|()| output.length()),
+                Err(denial) => Ok(number(denial.into())),
+            }
+        });
+        flat(self.output.finish(written))
+    }
+}

@@ -1,0 +1,144 @@
+//! Key rings, and tokens verified with them.
+
+use super::{Instance, Object, flat};
+use crate::buffer::Output;
+use crate::code::{Code, token_number};
+use crate::json;
+use crate::slots::Slots;
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use core::fmt::Write;
+use policy_core::Timestamp;
+use policy_core::keys::Algorithm;
+use policy_core::token::{KeyRing, TokenError, UserClaim, Verified};
+use serde::{Serialize, Serializer};
+
+fn ring(objects: &Slots<Object>, handle: i32) -> Result<&KeyRing, Code> {
+    match objects.get(handle)? {
+        Object::Ring(ring) => Ok(ring),
+        _ => Err(Code::BadHandle),
+    }
+}
+
+impl Instance {
+    /// `pbac_ring_load`
+    pub fn ring_load(&mut self, document: i32) -> i32 {
+        let handle = self.objects.reserve().and_then(|()| self.read_ring(document));
+        self.input.wipe(document);
+        flat(handle.and_then(|ring| self.objects.insert(Object::Ring(ring))))
+    }
+
+    /// `pbac_ring_replace`
+    pub fn ring_replace(&mut self, handle: i32, document: i32) -> i32 {
+        self.output.begin(self.limit);
+        let known = ring(&self.objects, handle).map(|_| ());
+        let replaced = known.and_then(|()| self.read_ring(document)).and_then(|ring| {
+            *self.objects.get_mut(handle)? = Object::Ring(ring);
+            Ok(0)
+        });
+        self.input.wipe(document);
+        flat(replaced)
+    }
+
+    fn read_ring(&mut self, document: i32) -> Result<Box<KeyRing>, Code> {
+        /// What a byte of the document may become: values of members that are not there, in a list that grows, for `{},`.
+        const PER_BYTE: u64 = 320;
+        let output = self.output.begin(self.limit);
+        let text = self.input.arguments().text(document)?;
+        self.limit.room((text.len() as u64).saturating_mul(PER_BYTE).saturating_add(4096))?;
+        KeyRing::from_document(text).map(Box::new).map_err(|error| {
+            // Where there is no memory for all of the reason, its beginning has to do.
+            let _ = write!(output, "{error}");
+            Code::BadRing
+        })
+    }
+
+    /// `pbac_ring_candidates`
+    pub fn ring_candidates(&mut self, handle: i32, kid: i32, algorithm: i32, now: i64) -> i32 {
+        let output = self.output.begin(self.limit);
+        let count = ring(&self.objects, handle).and_then(|ring| {
+            let mut arguments = self.input.arguments();
+            let kid = if kid == -1 { None } else { Some(arguments.text(kid)?) };
+            let Some(algorithm) = Algorithm::from_name(arguments.text(algorithm)?) else { return Ok(0) };
+            let keys = ring.history().candidates(kid, algorithm, Timestamp::from_micros(now));
+            output.lines(keys.map(|key| key.id.as_str()))
+        });
+        flat(self.output.finish(count))
+    }
+
+    /// `pbac_token_verify`
+    pub fn token_verify(&mut self, handle: i32, token: i32, now: i64) -> i32 {
+        /// What a byte of a token may become: lists of claims that grow, of short texts with escapes.
+        const PER_BYTE: u64 = 96;
+        let output = self.output.begin(self.limit);
+        let written = ring(&self.objects, handle).and_then(|ring| {
+            let token = self.input.arguments().bytes(token)?;
+            let length = token.len().min(policy_core::token::MAX_TOKEN_BYTES) as u64;
+            self.limit.room(length.saturating_mul(PER_BYTE).saturating_add(4096))?;
+            let buffer = self.token.get_or_insert_default();
+            // What is no text is no token either.
+            let token = core::str::from_utf8(token).map_err(|_| TokenError::MalformedToken);
+            match token.and_then(|token| ring.verify(token, Timestamp::from_micros(now), buffer)) {
+                Ok(verified) => json::write(output, &Accepted::from(verified)).map(|()| output.length()),
+                Err(error) => refuse(output, error),
+            }
+        });
+        match written {
+            Err(code) => flat(self.output.finish(Err(code))),
+            Ok(length) => length,
+        }
+    }
+}
+
+fn refuse(output: &mut Output, error: TokenError) -> Result<i32, Code> {
+    let claim = if let TokenError::InvalidClaim(claim) = error { Some(claim) } else { None };
+    json::write(output, &Refused { reason: error.reason(), claim })?;
+    Ok(token_number(error))
+}
+
+#[derive(Serialize)]
+struct Refused {
+    reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claim: Option<&'static str>,
+}
+
+/// The claims of a token that holds.
+#[derive(Serialize)]
+struct Accepted<'a> {
+    key: &'a str,
+    named_key: bool,
+    user_id: Option<User<'a>>,
+    username: Option<Cow<'a, str>>,
+    email: Option<Cow<'a, str>>,
+    roles: alloc::vec::Vec<Cow<'a, str>>,
+    exp: Timestamp,
+    iat: Option<Timestamp>,
+}
+
+impl<'a> From<Verified<'a, 'a>> for Accepted<'a> {
+    fn from(Verified { key, named_key, claims }: Verified<'a, 'a>) -> Self {
+        Self {
+            key: key.id.as_str(),
+            named_key,
+            user_id: claims.user_id.map(User),
+            username: claims.username,
+            email: claims.email,
+            roles: claims.roles,
+            exp: claims.exp,
+            iat: claims.iat,
+        }
+    }
+}
+
+/// A user's id, a number where the token has one.
+struct User<'a>(UserClaim<'a>);
+
+impl Serialize for User<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            UserClaim::Number(number) => serializer.serialize_i64(*number),
+            UserClaim::Text(text) => serializer.serialize_str(text),
+        }
+    }
+}
