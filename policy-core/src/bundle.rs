@@ -11,14 +11,14 @@
 //! One policy has one byte string: a bundle that is not written the one way is refused, so equal hashes mean equal
 //! policies and the other way round. The hash finds damage and names a version; it is no signature.
 
-mod wire;
+pub(crate) mod wire;
 
 use crate::error::{LimitError, PolicyError};
 use crate::name::NameError;
 use crate::pattern::PatternError;
 use crate::policy::Policy;
 use crate::room::{self, Room};
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use serde::{Serialize, Serializer};
@@ -41,7 +41,7 @@ impl ContentHash {
     /// # Errors
     /// When the policy is too large to be written.
     pub fn of(policy: &Policy) -> Result<Self, LimitError> {
-        hash_and_size(policy).map(|(hash, _)| hash)
+        Ok(Self::of_payload(&wire::write(policy)))
     }
 
     fn of_payload(payload: &[u8]) -> Self {
@@ -135,20 +135,26 @@ impl From<LimitError> for BundleError {
     }
 }
 
-/// The content hash of a policy and the size of its payload in bytes.
-pub(crate) fn hash_and_size(policy: &Policy) -> Result<(ContentHash, usize), LimitError> {
-    let payload = wire::write(policy)?;
-    Ok((ContentHash::of_payload(&payload), payload.len()))
+/// What a policy comes to as a bundle.
+pub(crate) struct Measures {
+    pub(crate) hash: ContentHash,
+    /// The size of the payload in bytes.
+    pub(crate) size: usize,
+    /// An upper bound for the bytes of the compiled form, but for its sets.
+    pub(crate) memory: u64,
 }
 
-pub(crate) use wire::memory;
+pub(crate) fn measure(policy: &Policy) -> Measures {
+    let payload = wire::write(policy);
+    Measures { hash: ContentHash::of_payload(&payload), size: payload.len(), memory: wire::memory(&payload) }
+}
 
 /// Writes a policy as a bundle.
 ///
 /// # Errors
 /// When the policy is too large to be written.
 pub fn encode(policy: &Policy) -> Result<Vec<u8>, BundleError> {
-    let payload = wire::write(policy)?;
+    let payload = wire::write(policy);
     let hash = ContentHash::of_payload(&payload);
     let mut bytes = Vec::with_capacity(payload.len().saturating_add(HEADER_BYTES));
     bytes.extend_from_slice(&MAGIC);
@@ -171,6 +177,16 @@ pub fn decode(bytes: &[u8]) -> Result<Policy, BundleError> {
 /// # Errors
 /// As [`decode`]; and what `room` says, as [`PolicyError::Limit`].
 pub fn decode_within(bytes: &[u8], room: Room<'_>) -> Result<Policy, BundleError> {
+    let (_, payload) = checked(bytes)?;
+    let policy = wire::read(payload, room)?;
+    if wire::write(&policy) != payload {
+        return Err(BundleError::NotCanonical);
+    }
+    Ok(policy)
+}
+
+/// The content hash and the payload of a bundle, when they belong together. The payload has not been read.
+pub(crate) fn checked(bytes: &[u8]) -> Result<(ContentHash, &[u8]), BundleError> {
     let Some((header, payload)) = bytes.split_at_checked(HEADER_BYTES) else {
         return Err(BundleError::TooShort(bytes.len()));
     };
@@ -189,18 +205,5 @@ pub fn decode_within(bytes: &[u8], room: Room<'_>) -> Result<Policy, BundleError
     if expected != found {
         return Err(BundleError::HashMismatch { expected, found });
     }
-    let policy = wire::read(payload, room)?;
-    if wire::write(&policy)? != payload {
-        return Err(BundleError::NotCanonical);
-    }
-    Ok(policy)
-}
-
-fn malformed(error: &postcard::Error) -> BundleError {
-    BundleError::Malformed(match error {
-        postcard::Error::DeserializeUnexpectedEnd => "it ends too early".to_string(),
-        postcard::Error::DeserializeBadUtf8 => "a text in it is not UTF-8".to_string(),
-        postcard::Error::DeserializeBadVarint => "a number in it is too large".to_string(),
-        other => other.to_string(),
-    })
+    Ok((found, payload))
 }

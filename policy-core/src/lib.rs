@@ -56,8 +56,11 @@ mod policy;
 mod query;
 mod role;
 mod room;
+pub mod route;
 mod session;
 mod set;
+#[cfg(feature = "eddsa")]
+pub mod signed;
 mod table;
 mod time;
 pub mod token;

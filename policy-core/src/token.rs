@@ -19,12 +19,13 @@
 //! ```
 
 mod claims;
+mod decimal;
 mod error;
 mod header;
-mod members;
+pub(crate) mod json;
 mod ring;
 mod ring_document;
-mod value;
+pub(crate) mod value;
 mod verifier;
 mod verify;
 

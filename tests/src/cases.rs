@@ -9,8 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders of `tests/cases` whose files have a form of their own: policy files and `.env` files for the host, histories of
-/// keys, tokens.
-const OTHER_FORMS: [&str; 4] = ["policy_files", "env_files", "keys", "tokens"];
+/// keys, tokens, routes.
+const OTHER_FORMS: [&str; 5] = ["policy_files", "env_files", "keys", "tokens", "routes"];
 
 /// One file of cases. A table that a file does not have is empty.
 #[derive(Debug, Default, Deserialize)]

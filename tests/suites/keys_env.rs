@@ -16,13 +16,13 @@ use pbac::config::Config;
 use pbac::env_file::Step;
 use pbac::error::HostError;
 use pbac::exit::Exit;
-use pbac::keys::{Applied, Applying, KeySet, LiveKeys, Operation, Reload, Store, jwks};
+use pbac::keys::{Applied, Applying, KeySet, LiveKeys, Operation, Reload, Store, jwks, ring_file};
 use pbac::migrate::step::WorkStep;
 use pbac::token::{NewToken, UserId, issue};
 use pbac_tests::record;
 use policy_core::Timestamp;
 use policy_core::keys::{Algorithm, KeyId};
-use policy_core::token::{TokenBuffer, TokenError};
+use policy_core::token::{KeyRing, TokenBuffer, TokenError, TokenRules};
 
 const DAY: i64 = 86_400;
 /// 2026-01-20T10:30:45Z.
@@ -433,5 +433,23 @@ async fn keys_without_a_shared_secret_rotate_alike() {
         jsonwebtoken::decode::<serde_json::Value>(&new, &key, &rules).unwrap();
         let all = jwks(&keys, Timestamp::from_seconds(START + DAY), false).unwrap();
         assert!(all.is_secret() && all.len() == 3, "the retired HS256 key is one");
+        // The ring that goes to the gateway says the same of every token.
+        let now = Timestamp::from_seconds(START + DAY);
+        let file = ring_file(&keys, &TokenRules::default(), false).unwrap();
+        assert!(file.secret && file.keys == 3);
+        let ring = KeyRing::from_document(&file.text).unwrap();
+        assert_eq!(ring.history(), keys.history());
+        for token in [&old, &new] {
+            assert!(ring.verify(token, now, &mut TokenBuffer::default()).is_ok());
+        }
+        let file = ring_file(&keys, &TokenRules::default(), true).unwrap();
+        assert!(!file.secret && file.keys == 2 && !file.text.contains("\"k\""));
+        let ring = KeyRing::from_document(&file.text).unwrap();
+        assert!(ring.verify(&new, now, &mut TokenBuffer::default()).is_ok());
+        let refused = ring.verify(&old, now, &mut TokenBuffer::default()).map(|_| ());
+        assert!(
+            matches!(refused, Err(TokenError::UnknownKey | TokenError::AlgorithmMismatch)),
+            "{refused:?}"
+        );
     }
 }

@@ -71,7 +71,7 @@ impl Place {
         let mut texts = self.said.clone();
         for path in record::files(self.directory.path()) {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            if !name.starts_with(".env") && name != "keys.jwks" {
+            if !name.starts_with(".env") && name != "keys.jwks" && name != "ring.json" {
                 texts.push((name, std::fs::read(&path).unwrap()));
             }
         }
@@ -126,6 +126,8 @@ fn nothing_of_a_key_in_a_file_is_shown() {
         &["keys", "export", "--jwks", "keys.jwks"],
         &["keys", "export", "--jwks", "keys.jwks", "--public"],
         &["keys", "export", "--jwks", "no/such/directory/keys.jwks"],
+        &["keys", "export", "--ring", "ring.json"],
+        &["keys", "export", "--ring", "no/such/directory/ring.json"],
         &["keys", "revoke", "no-such-key", "--yes"],
         &["token", "verify"],
         &["token", "inspect"],

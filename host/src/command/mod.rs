@@ -26,6 +26,7 @@ pub mod plan;
 pub mod restore;
 pub mod revoke;
 pub mod rollback;
+pub mod routes;
 pub mod schedule;
 pub mod shadow;
 pub mod source;
@@ -69,6 +70,8 @@ pub enum Command {
     Lint(lint::Args),
     /// List the legacy endpoint rules, and how far the source is; propose or write its conversion
     Endpoints(endpoints::Args),
+    /// Make the table of which permission each request asks for, for the gateway
+    Routes(routes::Args),
     /// Answer a log of real requests by the policy, and say where the legacy application answered otherwise
     Shadow(shadow::Args),
     /// Allow or deny something to one user, on behalf of another
@@ -123,6 +126,7 @@ impl Command {
             Self::Diff(args) => diff::run(args, context).await,
             Self::Lint(args) => lint::run(args, context).await,
             Self::Endpoints(args) => endpoints::run(args, context).await,
+            Self::Routes(args) => routes::run(args, context).await,
             Self::Shadow(args) => shadow::run(args, context).await,
             Self::Grant(args) => grant::run(args, context).await,
             Self::Revoke(args) => revoke::run(args, context).await,

@@ -3,7 +3,9 @@
 
 mod access_check;
 pub mod draft;
+pub mod openapi;
 mod read;
+mod route_table;
 mod routes;
 pub mod source;
 
@@ -14,6 +16,7 @@ use policy_core::PermissionName;
 use serde::Serialize;
 
 pub use access_check::{AccessChange, AccessCheck};
+pub use route_table::{from_openapi, from_rules};
 pub use routes::Routes;
 
 use crate::toml_file;

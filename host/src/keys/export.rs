@@ -3,8 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use policy_core::Timestamp;
-use policy_core::keys::KeyId;
-use policy_core::token::VerifyingKey;
+use policy_core::keys::{KeyHistory, KeyId};
+use policy_core::token::{TokenRules, VerifyingKey, write_document};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -113,4 +113,43 @@ pub fn jwks(keys: &KeySet, now: Timestamp, public: bool) -> Result<Jwks, HostErr
         set.keys.push(Jwk { kty, used_for: "sig", alg: key.algorithm.name(), kid: key.id.clone(), value });
     }
     Ok(set)
+}
+
+/// A key ring as the gateway and the WebAssembly module read it: a key set that knows states, ends and revocations.
+pub struct RingFile {
+    /// The document.
+    pub text: Zeroizing<String>,
+    /// How many keys it has.
+    pub keys: usize,
+    /// Whether it holds secrets, and so goes nowhere but into a file of its owner's.
+    pub secret: bool,
+}
+
+impl std::fmt::Debug for RingFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RingFile").field("keys", &self.keys).finish_non_exhaustive()
+    }
+}
+
+/// All keys with their states and times, the revoked ones by name, and what a token has to say. With `public`, without the
+/// keys that are secrets.
+///
+/// # Errors
+///
+/// When a key is none.
+pub fn ring_file(keys: &KeySet, rules: &TokenRules, public: bool) -> Result<RingFile, HostError> {
+    let history = keys.history();
+    let kept = history.keys().iter().filter(|key| !(public && key.algorithm.is_symmetric()));
+    let history = KeyHistory::new(kept.cloned(), history.revoked().iter().cloned())
+        .map_err(|error| HostError::failed(format_args!("the keys contradict each other: {error}")))?;
+    let mut verifying = Vec::new();
+    for key in history.keys() {
+        if let Some(material) = keys.material(&key.id) {
+            verifying.push((key.id.clone(), material.verifying_key()?));
+        }
+    }
+    let secret = history.keys().iter().any(|key| key.algorithm.is_symmetric());
+    let text = write_document(&history, &verifying, rules)
+        .map_err(|error| HostError::failed(format_args!("the keys make no ring: {error}")))?;
+    Ok(RingFile { text, keys: verifying.len(), secret })
 }

@@ -16,7 +16,7 @@ mod settings;
 mod store;
 
 pub use env_store::{EnvNames, EnvStore};
-pub use export::{Jwks, jwks};
+pub use export::{Jwks, RingFile, jwks, ring_file};
 pub use key_set::{KeySet, KeySetError, RefusedKey};
 pub use live::{LiveKeys, Reload};
 pub use material::{KeyMaterial, MaterialError};

@@ -4,7 +4,8 @@ mod roles;
 mod users;
 
 use super::{Cover, Index, PatternId, RoleId, Span};
-use crate::bundle;
+use crate::bundle::wire::distinct;
+use crate::bundle::{self, Measures};
 use crate::catalog::PermissionId;
 use crate::error::LimitError;
 use crate::limits::{
@@ -35,8 +36,8 @@ impl Index {
     /// # Errors
     /// As [`Index::compile`]; and what `room` says.
     pub fn compile_within(policy: &Policy, room: Room<'_>) -> Result<Self, LimitError> {
-        let (hash, size) = bundle::hash_and_size(policy)?;
-        room(bundle::memory(policy, size))?;
+        let Measures { hash, size, memory } = bundle::measure(policy);
+        room(memory)?;
         let seed = hash.seed();
         let mut budget = Budget::new(size, room);
         let permissions = Texts::collect(policy.permissions().iter().map(|entry| entry.name.as_str()))?;
@@ -160,13 +161,6 @@ fn distinct_patterns(policy: &Policy) -> Vec<&str> {
     let of_roles = policy.roles().iter().flat_map(|role| &role.grants);
     let of_overrides = policy.overrides().iter().map(|entry| &entry.pattern);
     distinct(of_roles.chain(of_overrides).map(Pattern::as_str))
-}
-
-fn distinct<'p>(texts: impl Iterator<Item = &'p str>) -> Vec<&'p str> {
-    let mut list: Vec<&str> = texts.collect();
-    list.sort_unstable();
-    list.dedup();
-    list
 }
 
 fn pattern_id(patterns: &[&str], wanted: &Pattern) -> PatternId {

@@ -5,13 +5,9 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::{Draft, Drafted};
-use crate::endpoints::METHODS;
-use crate::endpoints::source::Finding;
+use crate::endpoints::openapi::{OpenApi, Operation, stop};
 use crate::error::HostError;
-use crate::report::files::read_text;
 
-/// The longest document that is read, in bytes: 64 MiB.
-const MAX_DOCUMENT_BYTES: u64 = 64 << 20;
 /// The extensions that are known to list roles.
 const EXTENSIONS: [&str; 2] = ["x-roles", "x-required-roles"];
 
@@ -22,79 +18,22 @@ const EXTENSIONS: [&str; 2] = ["x-roles", "x-required-roles"];
 ///
 /// When it cannot be read or is no OpenAPI 3 document in JSON.
 pub fn openapi(path: &Path) -> Result<Draft, HostError> {
-    let text = read_text(path, MAX_DOCUMENT_BYTES)?;
-    let shown = path.display();
-    let document: Value = serde_json::from_str(&text).map_err(|error| {
-        HostError::failed(format_args!("`{shown}` is no JSON: {error}"))
-            .help("YAML is not read; save the document as JSON, as FastAPI serves it at /openapi.json")
-    })?;
-    let version = document.get("openapi").and_then(Value::as_str).unwrap_or_default();
-    let paths = document.get("paths").and_then(Value::as_object);
-    let Some(paths) = paths.filter(|_| version.starts_with("3.")) else {
-        return Err(HostError::failed(format_args!("`{shown}` is no OpenAPI 3 document"))
-            .help("it has `openapi` (3.…) and `paths`"));
-    };
-    let mut draft = Draft::default();
-    let prefix = prefix(&document, &mut draft);
-    for (route, item) in paths {
-        let Some(item) = item.as_object() else { continue };
-        if item.contains_key("$ref") {
-            draft.findings.push(stop(route, "a path that is a reference is not followed"));
-        }
-        for method in METHODS {
-            let Some(operation) = item.get(&method.to_lowercase()).and_then(Value::as_object) else {
-                continue;
-            };
-            let path = format!("{prefix}{route}");
-            let what = format!("{method} {path}");
-            match roles(operation, &document) {
-                Ok(Some(roles)) => {
-                    draft.roles.extend(roles.iter().cloned());
-                    draft.endpoints.push(Drafted { method: method.to_owned(), path, roles, place: what });
-                }
-                Ok(None) => draft.open.push(what),
-                Err(why) => draft.findings.push(stop(&what, why)),
+    let document = OpenApi::load(path)?;
+    let mut draft = Draft { findings: document.findings().to_vec(), ..Draft::default() };
+    for Operation { method, path, content } in document.operations() {
+        let what = format!("{method} {path}");
+        match roles(content, document.whole()) {
+            Ok(Some(roles)) => {
+                draft.roles.extend(roles.iter().cloned());
+                draft.endpoints.push(Drafted { method: method.to_owned(), path, roles, place: what });
             }
+            Ok(None) => draft.open.push(what),
+            Err(why) => draft.findings.push(stop(&what, why)),
         }
     }
     draft.roles.sort();
     draft.roles.dedup();
     Ok(draft)
-}
-
-fn stop(place: &str, message: &str) -> Finding {
-    Finding { place: place.to_owned(), stops: true, message: message.to_owned() }
-}
-
-/// The path of the server, where all servers have the same.
-fn prefix(document: &Value, draft: &mut Draft) -> String {
-    let servers = document.get("servers").and_then(Value::as_array).into_iter().flatten();
-    let mut found: Vec<String> = servers
-        .filter_map(|server| server.get("url")?.as_str())
-        .map(|url| {
-            let path = match url.split_once("://") {
-                Some((_, rest)) => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default(),
-                None => url,
-            };
-            path.trim_end_matches('/').to_owned()
-        })
-        .collect();
-    found.dedup();
-    match found.as_slice() {
-        [] => String::new(),
-        [one] if one.is_empty() => String::new(),
-        [one] if !one.contains('{') => {
-            let message = format!("paths begin with `{one}`, the path of the server");
-            draft.findings.push(Finding { place: "servers".to_owned(), stops: false, message });
-            one.clone()
-        }
-        _ => {
-            draft
-                .findings
-                .push(stop("servers", "the servers have several paths; which comes first cannot be told"));
-            String::new()
-        }
-    }
 }
 
 /// The roles of which one is enough; `None` where nothing is asked for.

@@ -1,6 +1,7 @@
 //! The users of a policy: those it gives roles to and those with overrides, as one list.
 
-use super::{distinct, number, pattern_id, span};
+use super::{number, pattern_id, span};
+use crate::bundle::wire::distinct;
 use crate::error::LimitError;
 use crate::index::{CompiledOverride, UserEntry};
 use crate::name::{RoleName, UserId};

@@ -1,0 +1,8 @@
+//! The filter in a real Envoy, in front of a real server: what the client is told, and what the server really received.
+
+#[path = "gateway/refreshed.rs"]
+mod refreshed;
+#[path = "gateway/requests.rs"]
+mod requests;
+#[path = "gateway/setup.rs"]
+mod setup;
