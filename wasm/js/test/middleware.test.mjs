@@ -66,7 +66,7 @@ test("without a token that holds it is 401, with the reason in the challenge", a
     ["no_token", "Basic YTpi"],
     ["no_token", `Token ${good}`],
     ["no_token", "Bearer"],
-    ["malformed_token", `Bearer  ${good}`],
+    ["malformed_header", `Bearer  ${good}`],
     ["bad_signature", `Bearer ${good.slice(0, -4)}AAAA`],
     ["expired", `Bearer ${token({ ...claims(9, ["HEAD"]), exp: inSeconds(-1) })}`],
     ["no_user_id", `Bearer ${token({ ...claims(9, ["HEAD"]), user_id: undefined })}`],
