@@ -19,9 +19,10 @@
 //! ```
 
 mod claims;
+mod decimal;
 mod error;
 mod header;
-mod members;
+mod json;
 mod ring;
 mod ring_document;
 mod value;

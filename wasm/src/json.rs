@@ -2,12 +2,24 @@
 
 use crate::buffer::Output;
 use crate::code::Code;
+use crate::memory::Limit;
+use alloc::string::String;
 use core::fmt::{self, Display, Write};
 use serde::ser::{Error, Impossible, Serialize, SerializeMap, SerializeSeq, SerializeStruct, Serializer};
 
 /// Writes a value.
 pub(crate) fn write(output: &mut Output, value: &impl Serialize) -> Result<(), Code> {
     value.serialize(Json { output }).map_err(|Full| Code::OutOfMemory)
+}
+
+/// A value as JSON, for a host that gives as much memory as it takes. Empty for what this crate and policy-core do not write.
+#[must_use]
+pub fn to_json(value: &impl Serialize) -> String {
+    let mut output = Output::new();
+    match write(output.begin(Limit(usize::MAX)), value) {
+        Ok(()) => String::from_utf8(output.into_bytes()).unwrap_or_default(),
+        Err(_) => String::new(),
+    }
 }
 
 /// There is no memory for more output.
@@ -301,8 +313,6 @@ impl<'o> Serializer for Json<'o> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::Limit;
-    use alloc::string::String;
     use alloc::vec;
     use policy_core::{Decision, Denial, Explanation, Grant, NearMiss, Rule, Timestamp};
 

@@ -9,7 +9,7 @@ extern crate alloc;
 
 mod buffer;
 mod code;
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", feature = "abi"))]
 mod exports;
 mod instance;
 mod json;
@@ -18,8 +18,11 @@ mod slots;
 
 pub use code::{Code, describe};
 pub use instance::{Instance, Subject};
+pub use json::to_json;
 pub use memory::{Counting, used};
 pub use policy_core;
+/// A text or bytes that are wiped when dropped.
+pub use zeroize::Zeroizing as Secret;
 
 /// The version of the exported functions, their types and error codes: a host refuses a module that speaks another
 /// one.

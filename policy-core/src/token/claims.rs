@@ -1,7 +1,7 @@
 //! The second part of a token: what it says about whom.
 
 use super::TokenError;
-use super::members::object;
+use super::json::object;
 use super::value::Value;
 use crate::time::Timestamp;
 use alloc::borrow::Cow;
@@ -82,8 +82,7 @@ fn user(value: Value<'_>) -> Result<Option<UserClaim<'_>>, TokenError> {
     const WRONG: TokenError = TokenError::InvalidClaim("user_id");
     match value {
         Value::Absent | Value::Null => Ok(None),
-        Value::Signed(number) => Ok(Some(UserClaim::Number(number))),
-        Value::Unsigned(number) => i64::try_from(number).map(UserClaim::Number).map(Some).map_err(|_| WRONG),
+        Value::Integer(number) => Ok(Some(UserClaim::Number(number))),
         Value::Text(text) => Ok(Some(UserClaim::Text(text))),
         _ => Err(WRONG),
     }
@@ -108,21 +107,10 @@ fn texts<'a>(value: Value<'a>, claim: &'static str) -> Result<Vec<Cow<'a, str>>,
 /// A moment in seconds since 1970, whole or with a fraction (RFC 7519 section 2, NumericDate). What microseconds in 64 bits
 /// cannot hold, 292,000 years from now, is no date.
 fn date(value: &Value<'_>, claim: &'static str) -> Result<Option<Timestamp>, TokenError> {
-    const MICROS: f64 = 1_000_000.0;
-    // The largest power of two below the limit: up to it a float is a whole number of microseconds that fits.
-    const MOST: f64 = 9.0e18;
-    let micros = match *value {
+    let micros = match value {
         Value::Absent | Value::Null => return Ok(None),
-        Value::Signed(seconds) => seconds.checked_mul(1_000_000),
-        Value::Unsigned(seconds) => i64::try_from(seconds).ok().and_then(|s| s.checked_mul(1_000_000)),
-        Value::Float(seconds) if (seconds * MICROS).abs() < MOST => {
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "it is within the range, and less than a microsecond is cut"
-            )]
-            let micros = (seconds * MICROS) as i64;
-            Some(micros)
-        }
+        Value::Integer(seconds) => seconds.checked_mul(1_000_000),
+        Value::Decimal(seconds) => seconds.millionths(),
         _ => None,
     };
     micros.map(Timestamp::from_micros).map(Some).ok_or(TokenError::InvalidClaim(claim))

@@ -1,7 +1,7 @@
 //! The first part of a token: which key it says it is from.
 
 use super::TokenError;
-use super::members::object;
+use super::json::object;
 use super::value::Value;
 use alloc::borrow::Cow;
 

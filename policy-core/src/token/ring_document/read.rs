@@ -1,7 +1,7 @@
 //! From the text to keys.
 
 use super::super::TokenRules;
-use super::super::members::{self, Name};
+use super::super::json::{Fault, Json};
 use super::super::value::Value;
 use super::super::verifier::{VerifyingKey, is_built};
 use super::{KeyProblem, RingDocumentError};
@@ -13,9 +13,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use core::fmt;
 use core::time::Duration;
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use zeroize::Zeroizing;
 
 /// What a document says.
@@ -28,18 +26,15 @@ pub(super) struct Read {
 /// Reads a document. What is secret in it is borrowed until it is a [`HmacSecret`]; a text with escapes, which the reader
 /// would have copied, is no base64url.
 pub(super) fn read(json: &str) -> Result<Read, RingDocumentError> {
-    let wrong = |error: serde_json::Error| {
-        let (line, column) = (error.line(), error.column());
-        // The reader's own words may repeat what it read.
-        if error.is_data() {
-            RingDocumentError::Form { line, column }
-        } else {
-            RingDocumentError::NotJson { line, column }
-        }
-    };
     let mut document = Document::default();
-    let mut reader = serde_json::Deserializer::from_str(json);
-    reader.deserialize_map(&mut document).and_then(|()| reader.end()).map_err(wrong)?;
+    let mut reader = Json::new(json);
+    document.read(&mut reader).map_err(|fault| {
+        let (line, column) = reader.position();
+        match fault {
+            Fault::Form => RingDocumentError::Form { line, column },
+            Fault::Syntax => RingDocumentError::NotJson { line, column },
+        }
+    })?;
     let mut records = Vec::new();
     let mut keys = Vec::new();
     for (place, key) in (1..).zip(document.keys.ok_or(RingDocumentError::Missing("keys"))?) {
@@ -72,67 +67,38 @@ struct Document<'a> {
 /// The members of any of its objects, in the order of their names below.
 type Members<'a> = [Value<'a>; 10];
 
-const PARTS: [&str; 3] = ["keys", "revoked", "rules"];
 const OF_KEY: [&str; 10] = ["kid", "alg", "kty", "crv", "k", "x", "y", "state", "since", "not_after"];
 const OF_REVOCATION: [&str; 2] = ["kid", "at"];
 const OF_RULES: [&str; 4] = ["leeway", "token_life", "issuers", "audiences"];
 
-impl<'de> Visitor<'de> for &mut Document<'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key ring")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(part) = map.next_key_seed(Name(&PARTS))? {
+impl<'a> Document<'a> {
+    fn read(&mut self, json: &mut Json<'a>) -> Result<(), Fault> {
+        json.object(|json, part| {
             match part {
-                Some(0) if self.keys.is_none() => self.keys = Some(map.next_value_seed(List(&OF_KEY))?),
-                Some(1) if self.revoked.is_none() => {
-                    self.revoked = Some(map.next_value_seed(List(&OF_REVOCATION))?);
+                "keys" if self.keys.is_none() => self.keys = Some(list(json, &OF_KEY)?),
+                "revoked" if self.revoked.is_none() => self.revoked = Some(list(json, &OF_REVOCATION)?),
+                "rules" if self.rules.is_none() => {
+                    let rules = self.rules.insert([const { Value::Absent }; 10]);
+                    json.members(&OF_RULES, rules, true)?;
                 }
-                Some(2) if self.rules.is_none() => {
-                    let mut values = [const { Value::Absent }; 10];
-                    let rules = members::Members { names: &OF_RULES, values: &mut values, strict: true };
-                    map.next_value_seed(rules)?;
-                    self.rules = Some(values);
-                }
-                _ => return Err(A::Error::custom("a part is there twice, or not known")),
+                _ => return Err(Fault::Form),
             }
-        }
-        Ok(())
+            Ok(())
+        })?;
+        json.end()
     }
 }
 
 /// Reads a list of objects whose members have these names.
-struct List(&'static [&'static str]);
-
-impl<'de> DeserializeSeed<'de> for List {
-    type Value = Vec<Members<'de>>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for List {
-    type Value = Vec<Members<'de>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of objects")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut objects = Vec::new();
-        loop {
-            let mut values = [const { Value::Absent }; 10];
-            let object = members::Members { names: self.0, values: &mut values, strict: false };
-            if list.next_element_seed(object)?.is_none() {
-                return Ok(objects);
-            }
-            objects.push(values);
-        }
-    }
+fn list<'a>(json: &mut Json<'a>, names: &[&str]) -> Result<Vec<Members<'a>>, Fault> {
+    let mut objects = Vec::new();
+    json.list(|json| {
+        let mut values = [const { Value::Absent }; 10];
+        json.members(names, &mut values, false)?;
+        objects.push(values);
+        Ok(())
+    })?;
+    Ok(objects)
 }
 
 /// The members of a key.
@@ -244,8 +210,7 @@ fn coordinate(value: &Value<'_>) -> Option<[u8; 32]> {
 
 fn micros(value: &Value<'_>) -> Option<Timestamp> {
     match *value {
-        Value::Signed(micros) => Some(Timestamp::from_micros(micros)),
-        Value::Unsigned(micros) => i64::try_from(micros).ok().map(Timestamp::from_micros),
+        Value::Integer(micros) => Some(Timestamp::from_micros(micros)),
         _ => None,
     }
 }
@@ -262,7 +227,10 @@ fn time(value: &Value<'_>, member: &'static str) -> Result<Option<Timestamp>, Ke
 fn seconds(value: &Value<'_>, rule: &'static str) -> Result<Option<Duration>, RingDocumentError> {
     match value {
         Value::Absent | Value::Null => Ok(None),
-        Value::Unsigned(seconds) => Ok(Some(Duration::from_secs(*seconds))),
+        Value::Integer(seconds) => u64::try_from(*seconds)
+            .map(Duration::from_secs)
+            .map(Some)
+            .map_err(|_| RingDocumentError::Rule(rule)),
         _ => Err(RingDocumentError::Rule(rule)),
     }
 }

@@ -3,7 +3,7 @@
 use super::super::{RingError, TokenRules, VerifyingKey};
 use crate::keys::{KeyHistory, KeyId, KeyPhase, KeyRecord};
 use crate::time::Timestamp;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -138,8 +138,15 @@ impl Parts {
         self.format(format_args!(",\"{member}\":["));
         for (at, text) in texts.iter().enumerate() {
             self.separate(at);
-            // As JSON, with what has to be escaped.
-            self.push(&serde_json::Value::from(text.as_str()).to_string());
+            self.push("\"");
+            for character in text.chars() {
+                match character {
+                    '"' | '\\' => self.format(format_args!("\\{character}")),
+                    '\0'..' ' => self.format(format_args!("\\u{:04x}", u32::from(character))),
+                    _ => self.text.push(character),
+                }
+            }
+            self.push("\"");
         }
         self.push("]");
     }
