@@ -18,8 +18,9 @@ if (path === undefined) {
 const START_SECONDS = 120;
 const PAGE = `<!doctype html><meta charset="utf-8"><script type="module">
   try {
+    const { Pbac } = await import("./pbac.mjs");
     const { session } = await import("./test/protocol.mjs");
-    const answer = await session(fetch("./module"));
+    const answer = session(await Pbac.load(fetch("./module")));
     let line = "";
     for (;;) {
       const response = await fetch("./next", { method: "POST", body: line });

@@ -1,10 +1,9 @@
 // The loader behind a protocol of JSON lines, one answer for each, by which the suite of all runtimes asks the same questions everywhere.
 // Times are decimal texts. What the loader says goes out as it says it.
-import { Pbac, PbacError, TokenError, toJson } from "../pbac.mjs";
+import { PbacError, TokenError, toJson } from "../pbac.mjs";
 
-/** A function that answers one line; it keeps the policy and the key ring that were loaded last. */
-export async function session(module) {
-  const pbac = await Pbac.load(module);
+/** A function that answers one line; it keeps the policy and the key ring that were loaded last. `pbac` is a Pbac, or answers as one. */
+export function session(pbac) {
   let policy;
   let ring;
 
@@ -34,6 +33,7 @@ export async function session(module) {
     permissions_of: (subject) => ({ permissions: policy.permissionsOf(timed(subject)) }),
     unknown_roles: (subject) => ({ unknown_roles: policy.explain({ ...timed(subject), permission: policy.permissions[0] ?? "" }).unknown_roles }),
     who_can: ({ permission, now }) => {
+      if (policy.whoCan === undefined) return { error: "unsupported" };
       try {
         return policy.whoCan(permission, BigInt(now));
       } catch (error) {

@@ -1,6 +1,8 @@
-// The loader in Node and in Chromium, asked by the same lines: `node --test wasm/js/test/runners.test.mjs`, after `scripts/wasm`.
+// The loader in Node and in Chromium, and the component, asked by the same lines: `node --test wasm/js/test/runners.test.mjs`, after
+// `scripts/wasm component`.
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { test } from "node:test";
@@ -29,13 +31,13 @@ const LINES = [
   { content_hash: null },
 ];
 
-async function answers(program) {
-  const runner = spawn(process.execPath, [fileURLToPath(new URL(program, import.meta.url)), wasm], { stdio: ["pipe", "pipe", "inherit"] });
+async function answers(program, module = wasm, lines = LINES) {
+  const runner = spawn(process.execPath, [fileURLToPath(new URL(program, import.meta.url)), module], { stdio: ["pipe", "pipe", "inherit"] });
   const exit = new Promise((done) => runner.on("exit", done));
-  runner.stdin.end(LINES.map((line) => JSON.stringify(line)).join("\n"));
-  const lines = (await text(runner.stdout)).trimEnd().split("\n");
+  runner.stdin.end(lines.map((line) => JSON.stringify(line)).join("\n"));
+  const answered = (await text(runner.stdout)).trimEnd().split("\n");
   assert.equal(await exit, 0);
-  return lines;
+  return answered;
 }
 
 test("Node answers the protocol", async () => {
@@ -61,4 +63,11 @@ const chromium = process.env.PBAC_CHROMIUM ?? "chromium";
 const skip = spawnSync(chromium, ["--version"]).status === 0 ? false : `no \`${chromium}\`: install it, or name one in PBAC_CHROMIUM`;
 test("Chromium answers as Node does", { skip }, async () => {
   assert.deepEqual(await answers("browser_runner.mjs"), await answers("runner.mjs"));
+});
+
+const component = process.env.PBAC_COMPONENT ?? fileURLToPath(new URL("../../../target/wasm/component/pbac.js", import.meta.url));
+const withoutComponent = existsSync(component) ? false : `no component at ${component}: make it with \`scripts/wasm component\``;
+test("the component answers as the loader does", { skip: withoutComponent }, async () => {
+  const lines = LINES.filter((line) => line.who_can === undefined);
+  assert.deepEqual(await answers("component_runner.mjs", component, lines), await answers("runner.mjs", wasm, lines));
 });
