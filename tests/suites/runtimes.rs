@@ -51,20 +51,40 @@ fn found(variable: &str) -> Option<PathBuf> {
     path
 }
 
+/// Node, if the set-up did not say that there is none.
+fn node() -> Option<PathBuf> {
+    if std::env::var_os("PBAC_WITHOUT_NODE").is_some() {
+        eprintln!("skipped: there is no Node (PBAC_WITHOUT_NODE)");
+        return None;
+    }
+    Some(PathBuf::from("node"))
+}
+
 #[test]
 fn node_means_what_the_oracle_means() {
-    let Some(node) = found("PBAC_NODE") else { return };
+    let Some(node) = node() else { return };
     hold("Node", &mut program(&node, "wasm/js/test/runner.mjs"), QUESTIONS);
 }
 
 #[test]
 fn chromium_means_what_the_oracle_means() {
-    let (Some(node), Some(_)) = (found("PBAC_NODE"), found("PBAC_CHROMIUM")) else { return };
+    let (Some(node), Some(_)) = (node(), found("PBAC_CHROMIUM")) else { return };
     hold("Chromium", &mut program(&node, "wasm/js/test/browser_runner.mjs"), QUESTIONS);
 }
 
 #[test]
 fn python_means_what_the_oracle_means() {
-    let Some(python) = found("PBAC_PYTHON") else { return };
+    let Some(python) = found("PBAC_PYTHON_WASM") else { return };
     hold("Python", &mut program(&python, "wasm/python/tests/runner.py"), QUESTIONS);
+}
+
+#[test]
+fn the_component_means_what_the_oracle_means() {
+    let Some(node) = node() else { return };
+    let component = runtime::module().with_file_name("component").join("pbac.js");
+    assert!(component.is_file(), "`{}` is not there: build it with `scripts/wasm component`", component.display());
+    let script =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../wasm/js/test/component_runner.mjs");
+    let mut program = Program::start(Command::new(node).arg(script).arg(component));
+    hold("the component", &mut program, QUESTIONS);
 }
