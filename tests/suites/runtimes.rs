@@ -82,9 +82,12 @@ fn python_means_what_the_oracle_means() {
 fn the_component_means_what_the_oracle_means() {
     let Some(node) = node() else { return };
     let component = runtime::module().with_file_name("component").join("pbac.js");
-    assert!(component.is_file(), "`{}` is not there: build it with `scripts/wasm component`", component.display());
-    let script =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../wasm/js/test/component_runner.mjs");
+    assert!(
+        component.is_file(),
+        "`{}` is not there: build it with `scripts/wasm component`",
+        component.display()
+    );
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wasm/js/test/component_runner.mjs");
     let mut program = Program::start(Command::new(node).arg(script).arg(component));
     hold("the component", &mut program, QUESTIONS);
 }
