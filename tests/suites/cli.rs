@@ -2,11 +2,15 @@
 //! status. `TRYCMD=overwrite` writes what is printed now into the cases; read the difference before keeping it.
 
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use pbac_tests::binary;
 use pbac_tests::record::{self, Recorded};
+use policy_core::Timestamp;
+use policy_core::keys::KeyId;
+use policy_core::signed::{TrustedKey, detach, verify};
 
 /// Variables that would change an answer.
 const VARIABLES: [&str; 12] = [
@@ -149,4 +153,55 @@ fn every_subcommand_has_a_manual_page_and_completions() {
         assert!(completions.contains(&format!("pbac,{name})")), "{name}");
     }
     assert!(count >= 9, "{count} subcommands in\n{help}");
+}
+
+#[test]
+fn a_signed_bundle_is_accepted_by_whoever_trusts_its_publisher() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (key, signed) = (path("publisher.jwk"), path("shop.signed"));
+    let json = |arguments: &[&str]| -> serde_json::Value {
+        let output = pbac(&[arguments, &["--json"]].concat()).output().unwrap().recorded();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let public = json(&["bundle", "publisher", "--output", &key]);
+    let mode = std::fs::metadata(&key).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+    let jwk: serde_json::Value = serde_json::from_slice(&std::fs::read(&key).unwrap()).unwrap();
+    record::secret(jwk["d"].as_str().unwrap().as_bytes());
+    // A key is never written over.
+    let again = pbac(&["bundle", "publisher", "--output", &key]).output().unwrap().recorded();
+    assert_eq!(again.status.code(), Some(6));
+
+    let sign = |bundle: &str, expires: &str| {
+        let arguments = [
+            "bundle",
+            "sign",
+            bundle,
+            "--key",
+            &key,
+            "--sequence",
+            "7",
+            "--expires",
+            expires,
+            "--output",
+            &signed,
+        ];
+        pbac(&arguments).output().unwrap().recorded().status.code()
+    };
+    assert_eq!(sign("damaged.pbac", "+7d"), Some(1));
+    assert_eq!(sign("shop.pbac", "2020-01-01T00:00:00Z"), Some(2));
+    assert!(!Path::new(&signed).exists());
+    assert_eq!(sign("shop.pbac", "+7d"), Some(0));
+    let bytes = std::fs::read(&signed).unwrap();
+    let (signature, bundle) = detach(&bytes).unwrap();
+    let public_bytes = pbac_tests::tokens::from_base64(public["x"].as_str().unwrap()).try_into().unwrap();
+    let id = KeyId::parse(public["kid"].as_str().unwrap()).unwrap();
+    let trusted = [TrustedKey::new(id, &public_bytes).unwrap()];
+    let now = Timestamp::from_micros(jiff::Timestamp::now().as_microsecond());
+    let verified = verify(bundle, signature, &trusted, now, None).unwrap();
+    assert_eq!(verified.release().sequence, 7);
+    let in_a_week = Timestamp::from_micros(now.micros() + 7 * 86_400_000_000);
+    assert!(verify(bundle, signature, &trusted, in_a_week, None).is_err());
 }

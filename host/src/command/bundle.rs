@@ -1,5 +1,8 @@
 //! `pbac bundle`: the policy as the one file that travels.
 
+pub mod publisher;
+pub mod sign;
+
 use std::path::PathBuf;
 
 use policy_core::{ContentHash, Policy};
@@ -21,6 +24,10 @@ pub enum Args {
     Inspect(InspectArgs),
     /// Load a bundle as an application would, and compare it
     Check(CheckArgs),
+    /// Make the key that signs bundles, and show what others verify them with
+    Publisher(publisher::Args),
+    /// Sign a bundle, for gateways that fetch newer ones
+    Sign(sign::Args),
 }
 
 /// The arguments of `pbac bundle build`.
@@ -134,6 +141,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, HostError> {
         Args::Build(args) => build(args, context).await,
         Args::Inspect(args) => inspect(&args, context),
         Args::Check(args) => check(args, context).await,
+        Args::Publisher(args) => publisher::run(&args, context),
+        Args::Sign(args) => sign::run(&args, context),
     }
 }
 
