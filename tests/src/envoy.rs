@@ -50,6 +50,8 @@ pub struct Envoy {
     directory: tempfile::TempDir,
     /// Where requests go.
     pub port: u16,
+    /// Where requests to the filters go that [`Envoy::start_several`] was given, in their order.
+    pub ports: Vec<u16>,
     admin: u16,
 }
 
@@ -67,10 +69,23 @@ impl Envoy {
     /// # Panics
     /// When it does not start.
     pub fn start(program: &Path, setup: &Setup, plugin: &str) -> Self {
+        Self::start_several(program, setup, &[plugin.to_owned()])
+    }
+
+    /// The same with several filters, each on a port of its own.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_several(program: &Path, setup: &Setup, plugins: &[String]) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let (port, admin) = (free_port(), free_port());
+        let ports = free_ports(plugins.len() + 1);
+        let (admin, ports) = ports.split_first().expect("a port");
+        let (admin, ports) = (*admin, ports.to_vec());
+        let port = ports.first().copied().unwrap_or_default();
+        let filters: Vec<(u16, &str)> =
+            ports.iter().copied().zip(plugins.iter().map(String::as_str)).collect();
         let log = std::fs::File::create(directory.path().join("log")).expect("a log");
-        write(&directory.path().join("listeners.json"), &listeners(port, plugin));
+        write(&directory.path().join("listeners.json"), &listeners(&filters));
         let main = directory.path().join("envoy.json");
         write(&main, &bootstrap(setup, admin, directory.path()));
         let process = Command::new(program)
@@ -89,7 +104,7 @@ impl Envoy {
             .stderr(log)
             .spawn()
             .expect("Envoy starts");
-        let envoy = Self { process, directory, port, admin };
+        let envoy = Self { process, directory, port, ports, admin };
         envoy.wait("it is ready", |envoy| {
             let answer =
                 http::Client::connect(envoy.admin)?.ask(b"GET /ready HTTP/1.1\r\nhost: a\r\n\r\n")?;
@@ -107,7 +122,7 @@ impl Envoy {
             ["listener_manager.lds.update_success", "listener_manager.lds.update_rejected"];
         let (before, refused) = (self.counter(updated), self.counter(rejected));
         let fresh = self.directory.path().join("fresh.json");
-        write(&fresh, &listeners(self.port, plugin));
+        write(&fresh, &listeners(&[(self.port, plugin)]));
         std::fs::rename(&fresh, self.directory.path().join("listeners.json"))
             .expect("a file takes its place");
         self.wait("the change is taken or refused", |envoy| {
@@ -158,9 +173,11 @@ impl Envoy {
     }
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port on loopback");
-    listener.local_addr().expect("an address").port()
+/// Ports that are free now; all are held until each is known, so that no two are the same.
+fn free_ports(count: usize) -> Vec<u16> {
+    let listeners: Vec<TcpListener> =
+        (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0)).expect("a port on loopback")).collect();
+    listeners.iter().map(|listener| listener.local_addr().expect("an address").port()).collect()
 }
 
 fn write(path: &Path, json: &Value) {
@@ -191,7 +208,12 @@ fn bootstrap(setup: &Setup, admin: u16, directory: &Path) -> Value {
     })
 }
 
-fn listeners(port: u16, plugin: &str) -> Value {
+fn listeners(filters: &[(u16, &str)]) -> Value {
+    let all: Vec<Value> = filters.iter().map(|(port, plugin)| listener(*port, plugin)).collect();
+    json!({ "version_info": "1", "resources": all })
+}
+
+fn listener(port: u16, plugin: &str) -> Value {
     let type_of = |name: &str| format!("type.googleapis.com/{name}");
     let filter = json!({
         "name": "pbac",
@@ -216,10 +238,10 @@ fn listeners(port: u16, plugin: &str) -> Value {
             "routes": [{ "match": { "prefix": "/" }, "route": { "cluster": "application" } }] }] },
         "http_filters": [filter, router],
     });
-    json!({ "version_info": "1", "resources": [{
+    json!({
         "@type": type_of("envoy.config.listener.v3.Listener"),
-        "name": "in",
+        "name": format!("in {port}"),
         "address": { "socket_address": { "address": "127.0.0.1", "port_value": port } },
         "filter_chains": [{ "filters": [{ "name": "http", "typed_config": manager }] }],
-    }] })
+    })
 }

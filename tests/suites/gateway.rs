@@ -1,5 +1,7 @@
 //! The filter in a real Envoy, in front of a real server: what the client is told, and what the server really received.
 
+#[path = "gateway/oracle.rs"]
+mod oracle;
 #[path = "gateway/refreshed.rs"]
 mod refreshed;
 #[path = "gateway/requests.rs"]

@@ -72,7 +72,7 @@ impl OpenApi {
 
     /// Its operations, path after path.
     pub fn operations(&self) -> impl Iterator<Item = Operation<'_>> {
-        paths(&self.document).flat_map(|(route, item)| {
+        paths(&self.document).flat_map(move |(route, item)| {
             METHODS.into_iter().filter_map(move |method| {
                 let content = item.get(&method.to_lowercase()).and_then(Value::as_object)?;
                 Some(Operation { method, path: format!("{}{route}", self.prefix), content })
