@@ -90,7 +90,7 @@ export class Policy {
     if (!Array.isArray(permissions)) throw new PbacError("BAD_ARGUMENT", "permissions has to be an array of texts");
     const core = this.#core;
     try {
-      core.write(question, permissions);
+      core.writeAll(question, permissions);
       core.succeed(core.exports.pbac_check_batch(this.#handle, core.user, core.roles, core.permission, core.now));
       const answers = core.output();
       return permissions.map((_, at) => answers[at] << 24 > 0);
