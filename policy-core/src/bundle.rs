@@ -5,7 +5,7 @@
 //! 0       4      "PBAC"
 //! 4       2      format version, little-endian
 //! 6       32     SHA-256 over bytes 0 to 5 and the payload: the content hash
-//! 38      …      payload: postcard, see `wire`
+//! 38      …      payload, see `wire`
 //! ```
 //!
 //! One policy has one byte string: a bundle that is not written the one way is refused, so equal hashes mean equal

@@ -311,6 +311,7 @@ impl<'o> Serializer for Json<'o> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
     use alloc::vec;

@@ -413,4 +413,5 @@ const fn short_escape(byte: u8) -> Option<u8> {
 }
 
 #[cfg(test)]
+#[expect(clippy::string_slice, clippy::indexing_slicing, reason = "what fails here is a failed test")]
 mod tests;

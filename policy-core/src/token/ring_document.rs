@@ -122,4 +122,5 @@ pub enum KeyProblem {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::string_slice, reason = "a failed unwrap is a failed test")]
 mod tests;

@@ -54,6 +54,7 @@ pub(super) fn policy(objects: &Slots<Object>, handle: i32) -> Result<&Loaded, Co
 impl Instance {
     /// `pbac_policy_load`
     pub fn policy_load(&mut self, bundle: i32) -> i32 {
+        self.output.begin(self.limit);
         let handle = self.objects.reserve().and_then(|()| self.read_bundle(bundle));
         flat(handle.and_then(|loaded| self.objects.insert(Object::Policy(loaded))))
     }

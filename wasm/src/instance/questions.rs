@@ -120,7 +120,7 @@ impl Instance {
             let permission = self.input.arguments().text(permission)?;
             // Two lists that grow by doubling.
             let names = loaded.index.user_ids().len().saturating_add(loaded.index.role_names().len());
-            limit.room((names as u64).saturating_mul(3 * size_of::<&str>() as u64))?;
+            limit.room((names as u64).saturating_mul(size_of::<[&str; 3]>() as u64))?;
             match loaded.index.who_can(permission, now) {
                 Ok(holders) => json::write(output, &holders).map(|()| output.length()),
                 Err(denial) => Ok(number(denial.into())),

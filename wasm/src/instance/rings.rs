@@ -23,6 +23,7 @@ fn ring(objects: &Slots<Object>, handle: i32) -> Result<&KeyRing, Code> {
 impl Instance {
     /// `pbac_ring_load`
     pub fn ring_load(&mut self, document: i32) -> i32 {
+        self.output.begin(self.limit);
         let handle = self.objects.reserve().and_then(|()| self.read_ring(document));
         self.input.wipe(document);
         flat(handle.and_then(|ring| self.objects.insert(Object::Ring(ring))))

@@ -20,7 +20,7 @@ pub(super) struct Outline<'a> {
 /// What the outline of a payload may take: a byte of it may be an empty text, which is a pointer and a length in a list that may be
 /// half empty and is being copied.
 pub(super) const fn memory_of(payload: &[u8]) -> u64 {
-    (payload.len() as u64).saturating_mul(6 * size_of::<usize>() as u64)
+    (payload.len() as u64).saturating_mul(size_of::<[usize; 6]>() as u64)
 }
 
 /// What an entry of each kind may take, in words: in its list, which may be half empty and is being copied, in the lists that are made

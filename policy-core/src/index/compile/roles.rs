@@ -102,7 +102,7 @@ fn close(
         budget.take_steps(of_parent.len())?;
         // In a list that grows, and in those that stay.
         let all = members.len().saturating_add(of_parent.len());
-        budget.find_room(all.saturating_mul(4 * size_of::<RoleId>()))?;
+        budget.find_room(all.saturating_mul(size_of::<[RoleId; 4]>()))?;
         members.extend_from_slice(of_parent);
     }
     members.sort_unstable();
