@@ -1,4 +1,4 @@
-// The policy core for Node and browsers: a face over `pbac.wasm`, whose functions ../ABI.md describes. What it means is said in pbac.d.ts.
+// The policy core for Node and browsers: a face over `pbac.wasm`, whose functions ../ABI.md describes. What it means is said in pbac.d.mts.
 
 import { Core } from "./core.mjs";
 import { PbacError, TokenError } from "./errors.mjs";
