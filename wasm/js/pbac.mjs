@@ -58,8 +58,9 @@ export class Policy {
   }
 
   replace(bundle) {
-    this.#core.guard((core) => core.load((length) => core.exports.pbac_policy_replace(this.#handle, length), bundle, "bundle"));
+    // Forgotten whatever comes of it: the places of one catalog must never meet the bits of another.
     this.#hash = this.#catalog = undefined;
+    this.#core.guard((core) => core.load((length) => core.exports.pbac_policy_replace(this.#handle, length), bundle, "bundle"));
   }
 
   get contentHash() {

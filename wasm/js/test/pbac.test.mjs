@@ -216,6 +216,33 @@ test("memory stays within the limit, and a load that would pass it changes nothi
   await assert.rejects(Pbac.load(compiled, { maxBytes: 100 }), code("OUT_OF_MEMORY"));
 });
 
+test("where memory ends exactly, a replacement still happens whole or not at all", async () => {
+  const large = { ...POLICY, permissions: [...POLICY.permissions, ...Array.from({ length: 6000 }, (_, at) => `large.p${at}`)] };
+  const hashes = [POLICY, large].map((policy) => Buffer.from(bundle(policy).slice(6, 38)).toString("hex"));
+  const fits = async (maxBytes) => {
+    const { policy } = await loaded(POLICY, { maxBytes });
+    assert.equal(policy.session({ user: "42" }).allows("po.view"), true);
+    let replaced = true;
+    try {
+      policy.replace(bundle(large));
+    } catch (error) {
+      assert.ok(code("OUT_OF_MEMORY")(error), String(error));
+      replaced = false;
+    }
+    assert.equal(policy.contentHash, hashes[Number(replaced)], `with ${maxBytes} bytes`);
+    assert.equal(policy.check({ user: "42", permission: "po.view" }), true);
+    assert.equal(policy.check({ user: "42", permission: "large.p7" }), false);
+    return replaced;
+  };
+  let [low, high] = [256 * 1024, 64 * 1024 * 1024];
+  assert.deepEqual([await fits(low), await fits(high)], [false, true]);
+  while (high - low > 256) {
+    const middle = (low + high) >>> 1;
+    if (await fits(middle)) high = middle;
+    else low = middle;
+  }
+});
+
 test("views are renewed when the memory has grown", async () => {
   const { pbac, policy } = await loaded();
   const before = pbac.memoryUsed;

@@ -74,6 +74,9 @@ class Questions(unittest.TestCase):
                 for call in calls:
                     self.fails("BAD_ARGUMENT", call)
         self.fails("BAD_ARGUMENT", lambda: policy.check_all("42", "po.view"))
+        with mock.patch.object(policy._core, "write", side_effect=MemoryError):
+            self.assertIs(policy.check("42", "po.view"), False)
+            self.assertEqual(policy.check_all("42", ["po.view"]), [False])
         policy.close()
         self.assertIs(policy.check("42", "po.view"), False)
         self.fails("BAD_HANDLE", lambda: policy.decide("42", "po.view"))
