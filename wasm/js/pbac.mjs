@@ -263,9 +263,17 @@ async function read(source) {
   if (source instanceof Promise || (typeof Response !== "undefined" && source instanceof Response)) {
     return bytesOfResponse(await source);
   }
-  const url = source instanceof URL ? source : new URL(source, globalThis.document?.baseURI);
+  const url = source instanceof URL ? source : address(source);
   if (url.protocol === "file:") return (await import("node:fs/promises")).readFile(url);
   return bytesOfResponse(await fetch(url));
+}
+
+function address(source) {
+  try {
+    return new URL(source, globalThis.document?.baseURI ?? globalThis.location?.href);
+  } catch {
+    throw new PbacError("BAD_ARGUMENT", `\`${source}\` is no address of a module: give a URL, or the bytes of the file`);
+  }
 }
 
 async function bytesOfResponse(response) {

@@ -1,7 +1,9 @@
 // The loader, on policies small enough to be looked through: `node --test wasm/js/test/pbac.test.mjs`, after `scripts/wasm`.
 import assert from "node:assert/strict";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { test } from "node:test";
 import { Pbac, PbacError, TokenError, toJson } from "../pbac.mjs";
+import { path } from "./module.mjs";
 import { HOUR, OTHER, POLICY, SECRET, bundle, compiled, inSeconds, loaded, ringDocument, token } from "./support.mjs";
 
 const code = (expected) => (error) => error instanceof PbacError && error.code === expected && error.message.length > 10;
@@ -258,4 +260,7 @@ test("what is no module of this ABI is refused", async () => {
   await assert.rejects(Pbac.load(new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0])), code("BAD_MODULE"));
   await assert.rejects(Pbac.load(new Uint8Array(8)), WebAssembly.CompileError);
   await assert.rejects(Pbac.load(new Response("", { status: 404 })), code("BAD_MODULE"));
+  for (const nowhere of ["pbac.wasm", "", 7, null]) await assert.rejects(Pbac.load(nowhere), code("BAD_ARGUMENT"));
+  const url = pathToFileURL(path instanceof URL ? fileURLToPath(path) : path);
+  assert.ok((await Pbac.load(url.href)) instanceof Pbac);
 });
