@@ -19,18 +19,19 @@ export class Core {
     });
   }
 
-  /** Writes a question: who asks and, behind it, the permission or a list of them. */
+  /** Writes a question: who asks and, behind it, the permission. */
   write({ user, roles, now }, permission, longest = MAX_TEXT_UNITS) {
-    let room = 3 * (Math.min(lengthOf(user), MAX_TEXT_UNITS) + lengthOf(permission, longest));
-    if (roles != null) room += listRoom(roles, "roles");
-    const many = typeof permission === "object" && permission !== null;
-    if (many) room += listRoom(permission, "permissions");
-    const bytes = this.#room(room);
-    let at = this.#input;
-    at += this.user = putText(bytes, at, user, MAX_TEXT_UNITS);
-    at += this.roles = roles == null ? 0 : putList(bytes, at, roles, Infinity);
-    if (roles == null) this.roles = -1;
-    this.permission = many ? putList(bytes, at, permission, longest) : putText(bytes, at, permission, longest);
+    const bytes = this.#room(subjectRoom(user, roles) + 3 * lengthOf(permission, longest));
+    const at = this.#writeSubject(bytes, user, roles);
+    this.permission = putText(bytes, at, permission, longest);
+    this.now = now === undefined ? clock() : micros(now);
+  }
+
+  /** The same with many permissions. */
+  writeAll({ user, roles, now }, permissions) {
+    const bytes = this.#room(subjectRoom(user, roles) + listRoom(permissions, "permissions"));
+    const at = this.#writeSubject(bytes, user, roles);
+    this.permission = putList(bytes, at, permissions, MAX_TEXT_UNITS);
     this.now = now === undefined ? clock() : micros(now);
   }
 
@@ -97,6 +98,16 @@ export class Core {
     if (error instanceof WebAssembly.RuntimeError || error instanceof RangeError) this.exports = dropped;
   }
 
+  /** Where what comes behind the subject begins. */
+  #writeSubject(bytes, user, roles) {
+    const at = this.#input + (this.user = putText(bytes, this.#input, user, MAX_TEXT_UNITS));
+    if (roles == null) {
+      this.roles = -1;
+      return at;
+    }
+    return at + (this.roles = putList(bytes, at, roles, Infinity));
+  }
+
   /** The module's memory, with so many bytes of input buffer. A view of memory that has grown since has no bytes. */
   #room(length) {
     if (length > this.#capacity) {
@@ -126,6 +137,8 @@ const dropped = new Proxy({}, {
 });
 
 const lengthOf = (text, longest = MAX_TEXT_UNITS) => (typeof text === "string" ? Math.min(text.length, longest) : 0);
+
+const subjectRoom = (user, roles) => 3 * lengthOf(user) + (roles == null ? 0 : listRoom(roles, "roles"));
 
 function listRoom(list, what) {
   if (!Array.isArray(list)) throw new PbacError("BAD_ARGUMENT", `${what} has to be an array of texts`);

@@ -1,4 +1,4 @@
-// The policy core for Node and browsers: a face over `pbac.wasm`, whose functions ../ABI.md describes. What it means is said in pbac.d.ts.
+// The policy core for Node and browsers: a face over `pbac.wasm`, whose functions ../ABI.md describes. What it means is said in pbac.d.mts.
 
 import { Core } from "./core.mjs";
 import { PbacError, TokenError } from "./errors.mjs";
@@ -58,8 +58,9 @@ export class Policy {
   }
 
   replace(bundle) {
-    this.#core.guard((core) => core.load((length) => core.exports.pbac_policy_replace(this.#handle, length), bundle, "bundle"));
+    // Forgotten whatever comes of it: the places of one catalog must never meet the bits of another.
     this.#hash = this.#catalog = undefined;
+    this.#core.guard((core) => core.load((length) => core.exports.pbac_policy_replace(this.#handle, length), bundle, "bundle"));
   }
 
   get contentHash() {
@@ -90,7 +91,7 @@ export class Policy {
     if (!Array.isArray(permissions)) throw new PbacError("BAD_ARGUMENT", "permissions has to be an array of texts");
     const core = this.#core;
     try {
-      core.write(question, permissions);
+      core.writeAll(question, permissions);
       core.succeed(core.exports.pbac_check_batch(this.#handle, core.user, core.roles, core.permission, core.now));
       const answers = core.output();
       return permissions.map((_, at) => answers[at] << 24 > 0);
@@ -262,9 +263,17 @@ async function read(source) {
   if (source instanceof Promise || (typeof Response !== "undefined" && source instanceof Response)) {
     return bytesOfResponse(await source);
   }
-  const url = source instanceof URL ? source : new URL(source, globalThis.document?.baseURI);
+  const url = source instanceof URL ? source : address(source);
   if (url.protocol === "file:") return (await import("node:fs/promises")).readFile(url);
   return bytesOfResponse(await fetch(url));
+}
+
+function address(source) {
+  try {
+    return new URL(source, globalThis.document?.baseURI ?? globalThis.location?.href);
+  } catch {
+    throw new PbacError("BAD_ARGUMENT", `\`${source}\` is no address of a module: give a URL, or the bytes of the file`);
+  }
 }
 
 async function bytesOfResponse(response) {

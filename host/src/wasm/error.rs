@@ -11,7 +11,7 @@ pub enum WasmError {
     #[error("the module is none of pbac's: {0}")]
     NotOurs(String),
     /// It speaks another ABI.
-    #[error("the module speaks version {0} of the ABI, and version {} is spoken here", super::ABI_VERSION)]
+    #[error("the module speaks version {0} of the ABI, and version {spoken} is spoken here", spoken = super::ABI_VERSION)]
     OtherAbi(u32),
     /// The module refused what it was given.
     #[error("{message} (code {code})")]

@@ -1,7 +1,6 @@
 //! The module by [wasmtime](https://docs.rs/wasmtime), which compiles it to machine code.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use wasmtime::{Cache, CacheConfig, Config, Engine, PoolingAllocationConfig};
 

@@ -63,10 +63,10 @@ const browser = spawn(
   process.env.PBAC_CHROMIUM ?? "chromium",
   [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", `--user-data-dir=${profile}`, `http://127.0.0.1:${server.address().port}${secret}`,
+    "--disable-component-update", "--disable-sync", "--remote-debugging-pipe", `--user-data-dir=${profile}`, `http://127.0.0.1:${server.address().port}${secret}`,
   ],
-  // A group of its own, so that its helpers end with it.
-  { stdio: ["ignore", "ignore", "pipe"], detached: true },
+  // A group of its own, so that its helpers end with it. It ends when its debugging pipe does: also when this program is killed.
+  { stdio: ["ignore", "ignore", "pipe", "pipe", "pipe"], detached: true },
 );
 let said = "";
 browser.stderr.on("data", (part) => (said = (said + part).slice(-4000)));

@@ -1,7 +1,9 @@
 // The loader, on policies small enough to be looked through: `node --test wasm/js/test/pbac.test.mjs`, after `scripts/wasm`.
 import assert from "node:assert/strict";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { test } from "node:test";
 import { Pbac, PbacError, TokenError, toJson } from "../pbac.mjs";
+import { path } from "./module.mjs";
 import { HOUR, OTHER, POLICY, SECRET, bundle, compiled, inSeconds, loaded, ringDocument, token } from "./support.mjs";
 
 const code = (expected) => (error) => error instanceof PbacError && error.code === expected && error.message.length > 10;
@@ -216,6 +218,33 @@ test("memory stays within the limit, and a load that would pass it changes nothi
   await assert.rejects(Pbac.load(compiled, { maxBytes: 100 }), code("OUT_OF_MEMORY"));
 });
 
+test("where memory ends exactly, a replacement still happens whole or not at all", async () => {
+  const large = { ...POLICY, permissions: [...POLICY.permissions, ...Array.from({ length: 6000 }, (_, at) => `large.p${at}`)] };
+  const hashes = [POLICY, large].map((policy) => Buffer.from(bundle(policy).slice(6, 38)).toString("hex"));
+  const fits = async (maxBytes) => {
+    const { policy } = await loaded(POLICY, { maxBytes });
+    assert.equal(policy.session({ user: "42" }).allows("po.view"), true);
+    let replaced = true;
+    try {
+      policy.replace(bundle(large));
+    } catch (error) {
+      assert.ok(code("OUT_OF_MEMORY")(error), String(error));
+      replaced = false;
+    }
+    assert.equal(policy.contentHash, hashes[Number(replaced)], `with ${maxBytes} bytes`);
+    assert.equal(policy.check({ user: "42", permission: "po.view" }), true);
+    assert.equal(policy.check({ user: "42", permission: "large.p7" }), false);
+    return replaced;
+  };
+  let [low, high] = [256 * 1024, 64 * 1024 * 1024];
+  assert.deepEqual([await fits(low), await fits(high)], [false, true]);
+  while (high - low > 256) {
+    const middle = (low + high) >>> 1;
+    if (await fits(middle)) high = middle;
+    else low = middle;
+  }
+});
+
 test("views are renewed when the memory has grown", async () => {
   const { pbac, policy } = await loaded();
   const before = pbac.memoryUsed;
@@ -231,4 +260,7 @@ test("what is no module of this ABI is refused", async () => {
   await assert.rejects(Pbac.load(new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0])), code("BAD_MODULE"));
   await assert.rejects(Pbac.load(new Uint8Array(8)), WebAssembly.CompileError);
   await assert.rejects(Pbac.load(new Response("", { status: 404 })), code("BAD_MODULE"));
+  for (const nowhere of ["pbac.wasm", "", 7, null]) await assert.rejects(Pbac.load(nowhere), code("BAD_ARGUMENT"));
+  const url = pathToFileURL(path instanceof URL ? fileURLToPath(path) : path);
+  assert.ok((await Pbac.load(url.href)) instanceof Pbac);
 });

@@ -24,22 +24,22 @@ export function session(pbac) {
     decide: (questions) => ({ answers: questions.map((question) => policy.decide(timed(question))) }),
     check: (questions) => ({ allowed: batches(questions).flatMap((batch) => policy.checkAll(batch)) }),
     check_one: (questions) => ({ allowed: questions.map((question) => policy.check(timed(question))) }),
-    session: (subject) => {
+    session: each((subject) => {
       const resolved = policy.session(timed(subject));
       const permissions = policy.permissions.filter((permission) => resolved.allows(permission));
       return { permissions, valid_until: resolved.validUntil === null ? null : String(resolved.validUntil) };
-    },
-    explain: (question) => policy.explain(timed(question)),
-    permissions_of: (subject) => ({ permissions: policy.permissionsOf(timed(subject)) }),
-    unknown_roles: (subject) => ({ unknown_roles: policy.explain({ ...timed(subject), permission: policy.permissions[0] ?? "" }).unknown_roles }),
-    who_can: ({ permission, now }) => {
+    }),
+    explain: each((question) => policy.explain(timed(question))),
+    permissions_of: each((subject) => ({ permissions: policy.permissionsOf(timed(subject)) })),
+    unknown_roles: each((subject) => ({ unknown_roles: policy.explain({ ...timed(subject), permission: policy.permissions[0] ?? "" }).unknown_roles })),
+    who_can: each(({ permission, now }) => {
       if (policy.whoCan === undefined) return { error: "unsupported" };
       try {
         return policy.whoCan(permission, BigInt(now));
       } catch (error) {
         return { error: named(error).code.toLowerCase() };
       }
-    },
+    }),
     content_hash: () => ({ content_hash: policy.contentHash }),
     ring: (document) => load(() => {
       if (ring === undefined) ring = pbac.keyRing(document);
@@ -61,6 +61,9 @@ export function session(pbac) {
     return toJson(answers[name](argument));
   };
 }
+
+/** A question alone is answered alone, a list of them by `answers`. */
+const each = (answer) => (asked) => (Array.isArray(asked) ? { answers: asked.map(answer) } : answer(asked));
 
 const timed = ({ now, ...question }) => ({ ...question, now: BigInt(now) });
 

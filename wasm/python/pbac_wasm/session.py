@@ -45,7 +45,8 @@ class Session:
     def allows(self, permission: str, now_us: int | None = None) -> bool:
         """Whether the user may: at the time of the session where it was given one, else now by the clock. A time given here is held to the whole span.
         False once `valid_until` has come."""
-        place = self._places.get(permission)
+        # What is no text may not be hashable either.
+        place = self._places.get(permission) if isinstance(permission, str) else None
         if place is None or not self._bits[place >> 3] >> (place & 7) & 1:
             return False
         if now_us is None:

@@ -25,7 +25,10 @@ class Runner:
 
     def answer(self, line: str) -> str:
         [(name, argument)] = json.loads(line).items()
-        answer = getattr(self, f"do_{name}")(argument)
+        ask = getattr(self, f"do_{name}")
+        # A question alone is answered alone, a list of them by `answers`.
+        alone = name in ("session", "explain", "permissions_of", "unknown_roles", "who_can")
+        answer = {"answers": [ask(each) for each in argument]} if alone and isinstance(argument, list) else ask(argument)
         return json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
 
     @property

@@ -74,6 +74,9 @@ class Questions(unittest.TestCase):
                 for call in calls:
                     self.fails("BAD_ARGUMENT", call)
         self.fails("BAD_ARGUMENT", lambda: policy.check_all("42", "po.view"))
+        with mock.patch.object(policy._core, "write", side_effect=MemoryError):
+            self.assertIs(policy.check("42", "po.view"), False)
+            self.assertEqual(policy.check_all("42", ["po.view"]), [False])
         policy.close()
         self.assertIs(policy.check("42", "po.view"), False)
         self.fails("BAD_HANDLE", lambda: policy.decide("42", "po.view"))
@@ -105,7 +108,8 @@ class Questions(unittest.TestCase):
     def test_a_session_says_the_same_as_checks_while_it_holds(self) -> None:
         for user, now in [("42", 0), ("42", 999), ("42", 1000), ("7", 1999), ("7", 2000), ("nobody", 0)]:
             session = self.policy.session(user, now_us=now)
-            for permission in [*POLICY["permissions"], "po.zap", "po.*"]:
+            odd: list[Any] = ["po.zap", "po.*", "\ud800", None, ["po.view"]]
+            for permission in [*POLICY["permissions"], *odd]:
                 self.assertEqual(session.allows(permission), self.policy.check(user, permission, now_us=now), (user, permission, now))
             self.assertEqual(session.permissions(), self.policy.permissions_of(user, now_us=now))
             self.assertEqual(session.resolved_at, now)
