@@ -43,8 +43,8 @@ fn a_token_costs_its_list_of_roles_and_nothing_else() {
         (r#"{"roles":["PURCHASING_HEAD"],"exp":2000}"#, 1),
         (r#"{"roles":["A","B","C","D"],"exp":2000}"#, 1),
         (r#"{"roles":["A","B","C","D","E"],"exp":2000}"#, 2),
-        // A text with an escape is put together by the reader, and copied.
-        (r#"{"username":"al\u0069ce","exp":2000}"#, 2),
+        // A text with an escape is put together.
+        (r#"{"username":"al\u0069ce","exp":2000}"#, 1),
     ];
     let warm =
         signers[0].token(r#"{"alg":"HS256"}"#, &format!(r#"{{"exp":2000,"x":"{}"}}"#, "x".repeat(400)));

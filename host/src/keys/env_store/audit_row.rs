@@ -80,7 +80,7 @@ impl AuditRow {
         })
         .await;
         let _ = connection.close().await;
-        Ok(head.map_err(|error: AuditError| HostError::from(error))?)
+        head.map_err(|error: AuditError| HostError::from(error))
     }
 }
 

@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(metadata.nameless, None);
         let nameless = "v1,t1:k1:HS256:active-nameless:5:";
         let metadata = Metadata::parse(nameless).unwrap();
-        assert_eq!(metadata.nameless, Some(metadata.keys[0].1.id.clone()));
+        assert_eq!(metadata.nameless, metadata.keys.first().map(|(_, key)| key.id.clone()));
         assert_eq!(metadata.value(), nameless);
         for wrong in [
             "",

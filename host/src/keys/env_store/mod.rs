@@ -42,7 +42,7 @@ pub use names::EnvNames;
 pub struct EnvStore {
     path: PathBuf,
     names: EnvNames,
-    audit: Option<AuditRow>,
+    audit: Option<Box<AuditRow>>,
 }
 
 impl EnvStore {
@@ -54,7 +54,7 @@ impl EnvStore {
 
     /// The same, with a row in the audit log for each change.
     pub(super) fn with_audit(self, audit: Option<AuditRow>) -> Self {
-        Self { audit, ..self }
+        Self { audit: audit.map(Box::new), ..self }
     }
 
     /// The file.
