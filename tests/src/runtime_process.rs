@@ -90,7 +90,8 @@ impl Runtime for Program {
             Value::String(text) => Some(text.parse().map_err(|error| format!("`{text}`: {error}"))?),
             other => return Err(format!("`{other}` is no time")),
         };
-        Ok((texts(&answer["permissions"])?, until))
+        // A component can say the largest number, which is what the module has for none (`wasm/ABI.md`, "Sessions").
+        Ok((texts(&answer["permissions"])?, until.filter(|end| *end != i64::MAX)))
     }
 
     fn permissions_of(&mut self, ask: &Ask) -> Result<Vec<String>, String> {
