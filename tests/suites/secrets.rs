@@ -8,7 +8,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -95,6 +95,22 @@ fn feed(command: &mut Command, input: &str) -> std::process::Output {
     child.wait_with_output().unwrap()
 }
 
+/// A token of the key that signs.
+fn issued(place: &mut Place) -> String {
+    let answer = place.run(&["token", "issue", "--user", "42"], "");
+    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    answer["token"].as_str().unwrap().to_owned()
+}
+
+/// The secrets of the database, which can be seen in an exported key set alone; none while there is no such file.
+fn exported(path: &Path) -> Vec<String> {
+    let Ok(text) = std::fs::read_to_string(path) else { return Vec::new() };
+    let set: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let keys = set["keys"].as_array().unwrap().iter();
+    keys.map(|key| String::from_utf8(URL_SAFE_NO_PAD.decode(key["k"].as_str().unwrap()).unwrap()).unwrap())
+        .collect()
+}
+
 fn kid(list: &str, state: &str) -> String {
     let list: serde_json::Value = serde_json::from_str(list).unwrap();
     let keys = list["keys"].as_array().unwrap();
@@ -109,8 +125,7 @@ fn nothing_of_a_key_in_a_file_is_shown() {
     std::fs::write(&env, format!("SECRET_KEY={ACTIVE}\nSECRET_KEYS_HISTORY={RETIRED},{WEAK},{OLDEST}\n"))
         .unwrap();
     let mut secrets = vec![ACTIVE.to_owned(), RETIRED.to_owned(), OLDEST.to_owned(), WEAK.to_owned()];
-    let mut token = place.run(&["token", "issue", "--user", "42"], "");
-    token = serde_json::from_str::<serde_json::Value>(&token).unwrap()["token"].as_str().unwrap().to_owned();
+    let token = issued(&mut place);
     for arguments in [
         &["keys", "status"][..],
         &["keys", "list"],
@@ -206,14 +221,7 @@ async fn nothing_of_a_key_in_the_database_is_shown() {
         &["audit", "verify"],
     ] {
         place.run(arguments, "");
-        // The only place where the secrets can be seen.
-        if let Ok(text) = std::fs::read_to_string(place.path("keys.jwks")) {
-            let set: serde_json::Value = serde_json::from_str(&text).unwrap();
-            for key in set["keys"].as_array().unwrap() {
-                let secret = URL_SAFE_NO_PAD.decode(key["k"].as_str().unwrap()).unwrap();
-                secrets.push(String::from_utf8(secret).unwrap());
-            }
-        }
+        secrets.extend(exported(&place.path("keys.jwks")));
     }
     assert!(secrets.len() > 4, "rotations made keys");
     // Everything that the database holds, as text.
@@ -270,10 +278,9 @@ fn who_verifies_remembers_no_secret() {
         format!("SECRET_KEY={ACTIVE}\nSECRET_KEYS_HISTORY={RETIRED},{OLDEST}\n"),
     )
     .unwrap();
-    let token = place.run(&["token", "issue", "--user", "42"], "");
-    let token: serde_json::Value = serde_json::from_str(&token).unwrap();
+    let token = issued(&mut place);
     let secrets = [ACTIVE, RETIRED, OLDEST].map(str::to_owned);
-    remembers_none(&place, token["token"].as_str().unwrap(), &secrets);
+    remembers_none(&place, &token, &secrets);
 }
 
 #[tokio::test]
@@ -285,17 +292,12 @@ async fn who_verifies_from_the_database_remembers_no_secret() {
     std::fs::write(place.path("sealing"), &sealing).unwrap();
     std::fs::set_permissions(place.path("sealing"), std::fs::Permissions::from_mode(0o600)).unwrap();
     place.run(&["keys", "rotate"], "");
-    let token = place.run(&["token", "issue", "--user", "42"], "");
-    let token: serde_json::Value = serde_json::from_str(&token).unwrap();
+    let token = issued(&mut place);
     place.run(&["keys", "export", "--jwks", "keys.jwks"], "");
-    let set = std::fs::read_to_string(place.path("keys.jwks")).unwrap();
-    let set: serde_json::Value = serde_json::from_str(&set).unwrap();
     let mut secrets = vec![sealing, String::from_utf8(KEY_ENCRYPTION_KEY.to_vec()).unwrap()];
-    for key in set["keys"].as_array().unwrap() {
-        secrets.push(String::from_utf8(URL_SAFE_NO_PAD.decode(key["k"].as_str().unwrap()).unwrap()).unwrap());
-    }
+    secrets.extend(exported(&place.path("keys.jwks")));
     assert!(secrets.len() > 2);
-    remembers_none(&place, token["token"].as_str().unwrap(), &secrets);
+    remembers_none(&place, &token, &secrets);
 }
 
 #[test]

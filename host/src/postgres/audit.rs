@@ -131,6 +131,16 @@ pub enum FaultKind {
     ExpectedHash,
 }
 
+/// Whether the schema has an audit log. Call it in a transaction.
+///
+/// # Errors
+///
+/// When the server refuses.
+pub async fn exists(connection: &mut PgConnection, schema: &Identifier) -> Result<bool, sqlx::Error> {
+    let name = format!("{}.audit_log", schema.quoted());
+    sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(name).fetch_one(connection).await
+}
+
 /// Appends one row and returns the new end of the chain. Other appends wait until the transaction ends, so do it last.
 ///
 /// # Errors

@@ -6,6 +6,9 @@ use super::error::WasmError;
 /// The module's data and stack, beside what the limit is for.
 pub(super) const FIXED_BYTES: usize = 4 << 20;
 
+/// The code of a module that has no more memory.
+pub(super) const OUT_OF_MEMORY: i32 = -23;
+
 /// The length of an argument, as the module takes it.
 pub(super) fn length(bytes: usize) -> Result<i32, WasmError> {
     i32::try_from(bytes).map_err(|_| WasmError::TooLong(bytes))
@@ -16,9 +19,10 @@ pub(super) fn list_length(items: &[&str]) -> usize {
     items.iter().fold(0, |sum: usize, item| sum.saturating_add(4).saturating_add(item.len()))
 }
 
-/// The length of the roles of a question: those of the policy are -1.
-pub(super) fn roles_length(question: Question<'_>) -> Result<i32, WasmError> {
-    question.roles.map_or(Ok(-1), |roles| length(list_length(roles)))
+/// The lengths of whom a question is about: of the user and of the roles, where those of the policy are -1.
+pub(super) fn subject(question: Question<'_>) -> Result<(i32, i32), WasmError> {
+    let roles = question.roles.map_or(Ok(-1), |roles| length(list_length(roles)))?;
+    Ok((length(question.user.len())?, roles))
 }
 
 /// Writes arguments end to end.
@@ -47,11 +51,11 @@ pub(super) fn no_room() -> WasmError {
     WasmError::BadAnswer("a buffer that is not in its memory".to_owned())
 }
 
-/// Defines `Guest`, an instance in the runtime of this name.
+/// Defines `Guest`, an instance in the runtime of this name, of the `Module` that stands beside it.
 macro_rules! guest {
     ($engine:ident) => {
         use crate::wasm::answer::{Answer, Policy, Ring};
-        use crate::wasm::guest::{FIXED_BYTES, Writer, length, list_length, no_room, roles_length};
+        use crate::wasm::guest::{FIXED_BYTES, OUT_OF_MEMORY, Writer, length, list_length, no_room, subject};
         use crate::wasm::session::SessionSet;
         use crate::wasm::{ABI_VERSION, Question};
         use ::$engine::{Store, StoreLimits, StoreLimitsBuilder, TypedFunc};
@@ -104,6 +108,17 @@ macro_rules! guest {
             ($guest:expr, $name:ident, $arguments:expr) => {
                 invoke(&mut $guest.store, $guest.fuel, &mut $guest.broken, &$guest.calls.$name, $arguments)
             };
+        }
+
+        /// Calls an export that is asked about a permission by its name.
+        macro_rules! call_by_name {
+            ($guest:expr, $name:ident, $policy:expr, $question:expr, $permission:expr) => {{
+                let (question, permission): (Question<'_>, &str) = ($question, $permission);
+                $guest.ask(question, permission.len())?.put(permission.as_bytes())?;
+                let (user, roles) = subject(question)?;
+                let length = length(permission.len())?;
+                call!($guest, $name, ($policy.0, user, roles, length, question.now.micros()))
+            }};
         }
 
         fn invoke<P: ::$engine::WasmParams>(
@@ -190,7 +205,7 @@ macro_rules! guest {
                     let wanted = bytes.checked_next_power_of_two().unwrap_or(bytes).max(4096);
                     let address = call!(self, input, length(wanted)?)?.cast_unsigned();
                     if address == 0 {
-                        return Err(self.refusal(-23));
+                        return Err(self.described(OUT_OF_MEMORY));
                     }
                     let start = usize::try_from(address).map_err(|_| no_room())?;
                     self.input = start..start.checked_add(wanted).ok_or_else(no_room)?;
@@ -223,13 +238,10 @@ macro_rules! guest {
 
             /// The error of a code, with the reason that the last call has left, or else the code's own words.
             fn refusal(&mut self, code: i32) -> WasmError {
-                let said = self.text().unwrap_or_default();
-                let message = if said.is_empty() {
-                    call!(self, describe, code).and_then(|_| self.text()).unwrap_or_default()
-                } else {
-                    said
-                };
-                WasmError::Refused { code, message }
+                match self.text() {
+                    Ok(message) if !message.is_empty() => WasmError::Refused { code, message },
+                    _ => self.described(code),
+                }
             }
 
             /// The number, or the error that it stands for.
@@ -248,6 +260,16 @@ macro_rules! guest {
             fn described(&mut self, code: i32) -> WasmError {
                 let message = call!(self, describe, code).and_then(|_| self.text()).unwrap_or_default();
                 WasmError::Refused { code, message }
+            }
+        }
+
+        impl crate::wasm::Runtime for Module {
+            type Instance = Guest;
+
+            fn instance(&self) -> Result<Guest, WasmError> {
+                let mut store = Guest::store(&self.engine, self.limits)?;
+                let instance = ::$engine::Instance::new(&mut store, &self.module, &[]).map_err(refused)?;
+                Guest::new(store, instance, self.limits)
             }
         }
 
@@ -285,10 +307,7 @@ macro_rules! guest {
                 question: Question<'_>,
                 permission: &str,
             ) -> Result<Answer, WasmError> {
-                self.ask(question, permission.len())?.put(permission.as_bytes())?;
-                let (user, roles) = (length(question.user.len())?, roles_length(question)?);
-                let arguments = (policy.0, user, roles, length(permission.len())?, question.now.micros());
-                let code = call!(self, check, arguments)?;
+                let code = call_by_name!(self, check, policy, question, permission)?;
                 self.answer(code)
             }
 
@@ -299,7 +318,7 @@ macro_rules! guest {
                 permission: i32,
             ) -> Result<Answer, WasmError> {
                 self.ask(question, 0)?;
-                let (user, roles) = (length(question.user.len())?, roles_length(question)?);
+                let (user, roles) = subject(question)?;
                 let code = call!(self, check_id, (policy.0, user, roles, permission, question.now.micros()))?;
                 self.answer(code)
             }
@@ -312,7 +331,7 @@ macro_rules! guest {
             ) -> Result<Vec<Answer>, WasmError> {
                 let list = list_length(permissions);
                 self.ask(question, list)?.put_list(permissions)?;
-                let (user, roles) = (length(question.user.len())?, roles_length(question)?);
+                let (user, roles) = subject(question)?;
                 let code =
                     call!(self, check_batch, (policy.0, user, roles, length(list)?, question.now.micros()))?;
                 self.done(code)?;
@@ -330,10 +349,7 @@ macro_rules! guest {
                 question: Question<'_>,
                 permission: &str,
             ) -> Result<String, WasmError> {
-                self.ask(question, permission.len())?.put(permission.as_bytes())?;
-                let (user, roles) = (length(question.user.len())?, roles_length(question)?);
-                let arguments = (policy.0, user, roles, length(permission.len())?, question.now.micros());
-                let code = call!(self, decide, arguments)?;
+                let code = call_by_name!(self, decide, policy, question, permission)?;
                 self.done(code)?;
                 self.text()
             }
@@ -344,10 +360,7 @@ macro_rules! guest {
                 question: Question<'_>,
                 permission: &str,
             ) -> Result<String, WasmError> {
-                self.ask(question, permission.len())?.put(permission.as_bytes())?;
-                let (user, roles) = (length(question.user.len())?, roles_length(question)?);
-                let arguments = (policy.0, user, roles, length(permission.len())?, question.now.micros());
-                let code = call!(self, explain, arguments)?;
+                let code = call_by_name!(self, explain, policy, question, permission)?;
                 self.done(code)?;
                 self.text()
             }
@@ -358,7 +371,7 @@ macro_rules! guest {
                 question: Question<'_>,
             ) -> Result<Vec<String>, WasmError> {
                 self.ask(question, 0)?;
-                let (user, roles) = (length(question.user.len())?, roles_length(question)?);
+                let (user, roles) = subject(question)?;
                 let code = call!(self, permissions, (policy.0, user, roles, question.now.micros()))?;
                 self.done(code)?;
                 Ok(self.text()?.lines().map(str::to_owned).collect())
@@ -379,7 +392,7 @@ macro_rules! guest {
 
             fn session(&mut self, policy: Policy, question: Question<'_>) -> Result<SessionSet, WasmError> {
                 self.ask(question, 0)?;
-                let (user, roles) = (length(question.user.len())?, roles_length(question)?);
+                let (user, roles) = subject(question)?;
                 let code = call!(self, session_set, (policy.0, user, roles, question.now.micros()))?;
                 self.done(code)?;
                 SessionSet::read(self.output()?)

@@ -2,9 +2,9 @@
 
 use wasmi::{Config, Engine};
 
+use super::Limits;
 use super::error::WasmError;
 use super::guest::guest;
-use super::{Limits, Runtime};
 
 /// A module that was read.
 #[derive(Clone, Debug)]
@@ -26,16 +26,6 @@ impl Module {
         let engine = Engine::new(&config);
         let module = wasmi::Module::new(&engine, bytes).map_err(refused)?;
         Ok(Self { engine, module, limits })
-    }
-}
-
-impl Runtime for Module {
-    type Instance = Guest;
-
-    fn instance(&self) -> Result<Guest, WasmError> {
-        let mut store = Guest::store(&self.engine, self.limits)?;
-        let instance = wasmi::Instance::new(&mut store, &self.module, &[]).map_err(refused)?;
-        Guest::new(store, instance, self.limits)
     }
 }
 

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use wasmtime::{Cache, CacheConfig, Config, Engine, PoolingAllocationConfig};
 
+use super::Limits;
 use super::error::WasmError;
 use super::guest::guest;
-use super::{Limits, Runtime};
 
 /// How many instances there may be at once.
 const INSTANCES: u32 = 1_000;
@@ -52,16 +52,6 @@ impl Module {
         let engine = Engine::new(&config).map_err(refused)?;
         let module = wasmtime::Module::new(&engine, bytes).map_err(refused)?;
         Ok(Self { engine, module, limits })
-    }
-}
-
-impl Runtime for Module {
-    type Instance = Guest;
-
-    fn instance(&self) -> Result<Guest, WasmError> {
-        let mut store = Guest::store(&self.engine, self.limits)?;
-        let instance = wasmtime::Instance::new(&mut store, &self.module, &[]).map_err(refused)?;
-        Guest::new(store, instance, self.limits)
     }
 }
 

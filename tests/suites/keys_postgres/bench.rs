@@ -11,9 +11,10 @@ use pbac::postgres::{DatabaseUrl, Identifier};
 use pbac_tests::database::TestDatabase;
 use pbac_tests::key_stepper::{KeyChange, KeyJob};
 use pbac_tests::record;
+use pbac_tests::secrecy::Search;
 use pbac_tests::stepper::{Ended, Stepper};
 use policy_core::Timestamp;
-use policy_core::keys::KeyId;
+use policy_core::keys::{KeyId, KeyRecord};
 use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 
@@ -181,24 +182,20 @@ pub fn revoke(id: &KeyId) -> Operation {
     Operation::Revoke { id: id.clone(), unknown: false }
 }
 
-/// What must stand nowhere: each secret's first characters, as they are and as the digits of their bytes.
-pub fn secrets(keys: &KeySet) -> Vec<String> {
-    let all = keys.history().keys().iter().flat_map(|key| {
+/// What must stand nowhere: the secrets.
+pub fn secrets(keys: &KeySet) -> Vec<Vec<u8>> {
+    let secret = |key: &KeyRecord| {
         let bytes = keys.material(&key.id).unwrap().bytes();
         record::secret(bytes);
-        let digits = bytes.iter().take(6).map(|byte| format!("{byte:02x}")).collect::<String>();
-        let text = std::str::from_utf8(bytes).ok().map(|text| text.chars().take(6).collect::<String>());
-        [Some(digits), text]
-    });
-    all.flatten().collect()
+        bytes.to_vec()
+    };
+    keys.history().keys().iter().map(secret).collect()
 }
 
-/// None of them does.
-pub fn holds_none(text: &str, secrets: &[String], what: &str) {
+/// Nothing of them does.
+pub fn holds_none(text: &str, secrets: &[Vec<u8>], what: &str) {
     assert!(!secrets.is_empty());
     record::said(what, text.as_bytes());
-    let lower = text.to_lowercase();
-    for secret in secrets {
-        assert!(!text.contains(secret) && !lower.contains(secret), "{what} holds a secret");
-    }
+    let found = Search::new(secrets.iter().map(Vec::as_slice)).find(text.as_bytes());
+    assert_eq!(found.map(|(_, length)| length), None, "{what} holds so many bytes of a secret");
 }

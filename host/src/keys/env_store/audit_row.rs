@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, Connection};
+use sqlx::Connection;
 use tokio::time::timeout;
 
 use crate::config::Config;
@@ -15,9 +15,7 @@ use crate::keys::report::RotationReport;
 use crate::keys::store::{Applied, Applying};
 use crate::postgres::audit::{self, AuditError, Entry, Head, Outcome};
 use crate::postgres::transaction::{Kind, within};
-use crate::postgres::{
-    ConnectSettings, DatabaseUrl, Identifier, SessionLimits, connect, refusal_help, session_user,
-};
+use crate::postgres::{ConnectSettings, DatabaseUrl, Identifier, SessionLimits, connect, session_user};
 
 /// How long a change waits for the row of it, all in all.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -64,16 +62,11 @@ impl AuditRow {
         details: Value,
     ) -> Result<Option<Head>, HostError> {
         let mut connection = connect(&self.url, &ConnectSettings::default()).await?;
-        let actor = session_user(&mut connection).await.map_err(refused)?;
+        let actor = session_user(&mut connection).await.map_err(AuditError::from)?;
         let limits = SessionLimits { lock_timeout: Some(self.lock_timeout), statement_timeout: None };
-        let log = format!("{}.audit_log", self.schema.quoted());
         let entry = Entry { actor: &actor, action, subject: &subject, outcome: Outcome::Succeeded, details };
         let head = within(&mut connection, Kind::Work, limits, async |connection| {
-            let there: bool = sqlx::query_scalar(AssertSqlSafe("SELECT to_regclass($1) IS NOT NULL"))
-                .bind(&log)
-                .fetch_one(&mut *connection)
-                .await?;
-            if !there {
+            if !audit::exists(connection, &self.schema).await? {
                 return Ok(None);
             }
             audit::append(connection, &self.schema, &entry).await.map(Some)
@@ -82,9 +75,4 @@ impl AuditRow {
         let _ = connection.close().await;
         head.map_err(|error: AuditError| HostError::from(error))
     }
-}
-
-fn refused(error: sqlx::Error) -> HostError {
-    let help = refusal_help(&error).unwrap_or("check the database and its rights");
-    HostError::failed(format_args!("the database refused: {error}")).help(help)
 }

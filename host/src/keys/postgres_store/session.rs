@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{Connection, PgConnection};
 
 use super::PostgresStore;
 use super::error::Fault;
@@ -76,7 +76,10 @@ impl<'a> Session<'a> {
     pub(super) async fn record_attempt(&mut self) -> Result<(), Fault> {
         let store = self.store;
         // Only the very first change could meet a migration that creates the same log.
-        let first = !audit_log_exists(&mut self.connection, store).await?;
+        let there = within(&mut self.connection, Kind::Work, store.limits(), async |connection| {
+            audit::exists(connection, &store.schema).await
+        });
+        let first = !there.await?;
         let schema_lock =
             if first { Some(SchemaLock::acquire(&store.url, &store.schema, PATIENCE).await?) } else { None };
         let details = json!({ "by": self.who });
@@ -173,15 +176,4 @@ fn entry<'e>(
     details: Value,
 ) -> Entry<'e> {
     Entry { actor, action, subject, outcome, details }
-}
-
-async fn audit_log_exists(connection: &mut PgConnection, store: &PostgresStore) -> Result<bool, sqlx::Error> {
-    let name = format!("{}.audit_log", store.schema.quoted());
-    within(connection, Kind::Work, store.limits(), async |connection| {
-        sqlx::query_scalar(AssertSqlSafe("SELECT to_regclass($1) IS NOT NULL"))
-            .bind(&name)
-            .fetch_one(connection)
-            .await
-    })
-    .await
 }
