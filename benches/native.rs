@@ -3,10 +3,8 @@
 //! `cargo bench -p pbac-benches` prints the time for the whole stream; `elem/s` counts questions. With `cargo test` each
 //! path runs once, after it was held to the right answers.
 
-use criterion::{
-    BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
-};
-use pbac_benches::{NameSets, Question, RolePatterns, Workload};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use pbac_benches::{NameSets, Question, RolePatterns, Workload, stream};
 use policy_core::{Index, PermissionId, Request, Roles, Session};
 use std::hash::RandomState;
 use std::hint::black_box;
@@ -63,20 +61,6 @@ fn checks(criterion: &mut Criterion) {
         patterns.allows(&work.users[question.user], &work.names[question.permission], now)
     });
     group.finish();
-}
-
-/// Holds a path to the answers, then times it on the whole stream.
-fn stream(
-    group: &mut BenchmarkGroup<'_, WallTime>,
-    work: &Workload,
-    path: &str,
-    mut allows: impl FnMut(&Question) -> bool,
-) {
-    work.assert_answers(path, &mut allows);
-    group.throughput(Throughput::Elements(work.questions.len() as u64));
-    group.bench_function(path, |bencher| {
-        bencher.iter(|| work.questions.iter().filter(|question| allows(black_box(question))).count());
-    });
 }
 
 fn others(criterion: &mut Criterion) {

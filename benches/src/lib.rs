@@ -4,9 +4,11 @@
 //! [`Workload::assert_answers`].
 
 mod peers;
+mod stream;
 mod tokens;
 mod workload;
 
 pub use peers::{NameSets, RolePatterns};
+pub use stream::stream;
 pub use tokens::{Claims, KEYS, Tokens};
 pub use workload::{Question, Workload};

@@ -13,6 +13,7 @@ pub mod env_loaders;
 pub mod env_stepper;
 pub mod envoy;
 pub mod fleet;
+pub mod fuzz;
 pub mod generate;
 pub mod http;
 pub mod key_cases;
