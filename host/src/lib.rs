@@ -11,6 +11,7 @@ pub mod endpoints;
 pub mod env_file;
 pub mod error;
 pub mod exit;
+mod held_lock;
 pub mod inspect;
 pub mod interrupt;
 pub mod keys;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use policy_core::Timestamp;
 use rustix::fs::{Mode, OFlags};
 
+use crate::held_lock::HeldLock;
 use crate::migrate::step::Observer;
 
 use super::error::{Cause, EnvFileError, ReplaceError};
@@ -22,7 +23,7 @@ pub struct LockedEnvFile<'a> {
     place: Place,
     content: Content,
     observer: Observer<'a, Step>,
-    _lock: File,
+    _lock: HeldLock,
 }
 
 /// A mode that a new file does not get, since it holds secrets.
@@ -196,7 +197,7 @@ impl std::fmt::Debug for LockedEnvFile<'_> {
 }
 
 /// The lock of a file that is never renamed nor removed: a lock of the file itself would go with it.
-fn take_lock(place: &Place, owner: Owner) -> Result<File, EnvFileError> {
+fn take_lock(place: &Place, owner: Owner) -> Result<HeldLock, EnvFileError> {
     let path = place.beside(&place.name_with(".lock"));
     let fail = || EnvFileError::io("lock", &path);
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -213,12 +214,12 @@ fn take_lock(place: &Place, owner: Owner) -> Result<File, EnvFileError> {
         let _ = fchown(&file, Some(owner.user), Some(owner.group));
     }
     let busy = |lock: PathBuf| EnvFileError::Busy { path: place.path.clone(), lock };
-    match file.try_lock() {
-        Ok(()) => {}
+    let lock = match HeldLock::take(file) {
+        Ok(lock) => lock,
         Err(TryLockError::WouldBlock) => return Err(busy(path)),
         Err(TryLockError::Error(error)) => return Err(fail()(error)),
-    }
+    };
     // Somebody may have removed it meanwhile, and a third have locked another of its name.
     let there = fs::symlink_metadata(&path).map_err(fail())?;
-    if (there.dev(), there.ino()) == (data.dev(), data.ino()) { Ok(file) } else { Err(busy(path)) }
+    if (there.dev(), there.ino()) == (data.dev(), data.ino()) { Ok(lock) } else { Err(busy(path)) }
 }

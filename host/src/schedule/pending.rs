@@ -11,6 +11,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::error::ScheduleError;
+use crate::held_lock::HeldLock;
 
 /// The file that says that a restart is owed, in the directory of the rotation reports.
 const DEBT: &str = ".restart-pending";
@@ -21,8 +22,7 @@ const LOCK: &str = ".schedule-run.lock";
 #[derive(Debug)]
 pub(super) struct Pending {
     debt: PathBuf,
-    // Unlocked when it is closed.
-    _lock: File,
+    _lock: HeldLock,
 }
 
 impl Pending {
@@ -36,8 +36,8 @@ impl Pending {
             .map_err(|error| fail(directory, error))?;
         let path = directory.join(LOCK);
         let lock = private(&path).map_err(|error| fail(&path, error))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { debt: directory.join(DEBT), _lock: lock }),
+        match HeldLock::take(lock) {
+            Ok(lock) => Ok(Self { debt: directory.join(DEBT), _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(ScheduleError::Running { lock: path }),
             Err(TryLockError::Error(error)) => Err(fail(&path, error)),
         }
