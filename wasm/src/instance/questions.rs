@@ -20,14 +20,16 @@ pub struct Subject {
     pub roles: i32,
 }
 
-/// Reads the subject of a question and calls `ask` with it and the arguments that are left.
-pub(super) fn ask<R>(
+/// Reads the subject of a question and calls `ask` with it and the arguments that are left. One function for all questions, since
+/// the module would carry a copy for each.
+#[inline(never)]
+pub(super) fn ask(
     objects: &Slots<Object>,
     input: &Input,
     limit: Limit,
     subject: Subject,
-    ask: impl FnOnce(&Loaded, &str, Roles<'_>, Arguments<'_>) -> Result<R, Code>,
-) -> Result<R, Code> {
+    ask: &mut dyn FnMut(&Loaded, &str, Roles<'_>, Arguments<'_>) -> Result<i32, Code>,
+) -> Result<i32, Code> {
     let loaded = policy(objects, subject.policy)?;
     let mut arguments = input.arguments();
     let user = arguments.text(subject.user)?;
@@ -40,10 +42,11 @@ impl Instance {
     #[must_use]
     pub fn check(&self, subject: Subject, permission: i32, now: i64) -> i32 {
         let now = Timestamp::from_micros(now);
-        let answer = ask(&self.objects, &self.input, self.limit, subject, |loaded, user, roles, mut rest| {
-            let permission = rest.text(permission)?;
-            Ok(number(loaded.index.answer(&Request { user, roles, permission, now })))
-        });
+        let answer =
+            ask(&self.objects, &self.input, self.limit, subject, &mut |loaded, user, roles, mut rest| {
+                let permission = rest.text(permission)?;
+                Ok(number(loaded.index.answer(&Request { user, roles, permission, now })))
+            });
         flat(answer)
     }
 
@@ -51,7 +54,7 @@ impl Instance {
     #[must_use]
     pub fn check_id(&self, subject: Subject, permission: i32, now: i64) -> i32 {
         let now = Timestamp::from_micros(now);
-        let answer = ask(&self.objects, &self.input, self.limit, subject, |loaded, user, roles, _| {
+        let answer = ask(&self.objects, &self.input, self.limit, subject, &mut |loaded, user, roles, _| {
             let id = loaded.id(permission)?;
             Ok(number(loaded.index.answer_by_id(user, roles, id, now)))
         });
@@ -62,14 +65,15 @@ impl Instance {
     pub fn check_batch(&mut self, subject: Subject, permissions: i32, now: i64) -> i32 {
         let now = Timestamp::from_micros(now);
         let output = self.output.begin(self.limit);
-        let count = ask(&self.objects, &self.input, self.limit, subject, |loaded, user, roles, mut rest| {
-            for item in rest.list(permissions)?.items() {
-                let permission = text(item)?;
-                let answer = number(loaded.index.answer(&Request { user, roles, permission, now }));
-                output.push(&i8::try_from(answer).unwrap_or(i8::MIN).to_le_bytes())?;
-            }
-            Ok(output.length())
-        });
+        let count =
+            ask(&self.objects, &self.input, self.limit, subject, &mut |loaded, user, roles, mut rest| {
+                for item in rest.list(permissions)?.items() {
+                    let permission = text(item)?;
+                    let answer = number(loaded.index.answer(&Request { user, roles, permission, now }));
+                    output.push(&i8::try_from(answer).unwrap_or(i8::MIN).to_le_bytes())?;
+                }
+                Ok(output.length())
+            });
         flat(self.output.finish(count))
     }
 
@@ -77,12 +81,13 @@ impl Instance {
     pub fn decide(&mut self, subject: Subject, permission: i32, now: i64) -> i32 {
         let now = Timestamp::from_micros(now);
         let output = self.output.begin(self.limit);
-        let answer = ask(&self.objects, &self.input, self.limit, subject, |loaded, user, roles, mut rest| {
-            let permission = rest.text(permission)?;
-            let decision = loaded.index.decide(&Request { user, roles, permission, now });
-            json::write(output, &decision)?;
-            Ok(number(Answer::from(&decision)))
-        });
+        let answer =
+            ask(&self.objects, &self.input, self.limit, subject, &mut |loaded, user, roles, mut rest| {
+                let permission = rest.text(permission)?;
+                let decision = loaded.index.decide(&Request { user, roles, permission, now });
+                json::write(output, &decision)?;
+                Ok(number(Answer::from(&decision)))
+            });
         flat(self.output.finish(answer))
     }
 
@@ -90,7 +95,7 @@ impl Instance {
     pub fn explain(&mut self, subject: Subject, permission: i32, now: i64) -> i32 {
         let now = Timestamp::from_micros(now);
         let (output, limit) = (self.output.begin(self.limit), self.limit);
-        let answer = ask(&self.objects, &self.input, limit, subject, |loaded, user, roles, mut rest| {
+        let answer = ask(&self.objects, &self.input, limit, subject, &mut |loaded, user, roles, mut rest| {
             let permission = rest.text(permission)?;
             limit.room(loaded.index.explain_memory(user, roles) as u64)?;
             let explanation = loaded.index.explain(&Request { user, roles, permission, now });
@@ -104,7 +109,7 @@ impl Instance {
     pub fn permissions(&mut self, subject: Subject, now: i64) -> i32 {
         let now = Timestamp::from_micros(now);
         let (output, limit) = (self.output.begin(self.limit), self.limit);
-        let count = ask(&self.objects, &self.input, limit, subject, |loaded, user, roles, _| {
+        let count = ask(&self.objects, &self.input, limit, subject, &mut |loaded, user, roles, _| {
             limit.room(super::sessions::memory(loaded.permissions))?;
             let session = loaded.index.session(user, roles, now);
             output.lines(session.permissions().map(|id| loaded.index.permission(id)))

@@ -51,12 +51,16 @@ impl Instance {
 
     fn resolve(&self, subject: Subject, now: i64) -> Result<OpenSession, Code> {
         let now = Timestamp::from_micros(now);
-        ask(&self.objects, &self.input, self.limit, subject, |loaded, user, roles, _| {
+        let mut resolved = None;
+        ask(&self.objects, &self.input, self.limit, subject, &mut |loaded, user, roles, _| {
             let &Loaded { ref index, tag, permissions } = loaded;
             self.limit.room(memory(permissions))?;
             let session = index.session(user, roles, now);
-            Ok(OpenSession { policy: subject.policy, session, tag, permissions })
-        })
+            resolved = Some(OpenSession { policy: subject.policy, session, tag, permissions });
+            Ok(0)
+        })?;
+        // Without an error there is one.
+        resolved.ok_or(Code::BadHandle)
     }
 
     /// `pbac_session_check`
