@@ -1,17 +1,13 @@
 //! The keys that may verify, made ready.
 
 use super::TokenError;
+use super::base64url;
 use super::header::{Header, header};
 use super::verifier::{Verifier, VerifyingKey};
 use crate::keys::{Algorithm, KeyHistory, KeyId, KeyRecord};
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use base64::display::Base64Display;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use core::time::Duration;
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
 use thiserror::Error;
 
 /// What a token has to say beside its signature (SPEC section 5).
@@ -35,8 +31,8 @@ pub struct KeyRing {
     pub(super) verifiers: Vec<Verifier>,
     pub(super) rules: TokenRules,
     /// What common issuers write for the first part of a token, with what reading it comes to: nearly every token has one of
-    /// these, and need not be decoded and read twice.
-    pub(super) known_headers: HashMap<String, Tried, FixedState>,
+    /// these, and need not be decoded and read twice. By byte order: a ring has a few, and a hash table is much code.
+    known_headers: Vec<(String, Tried)>,
 }
 
 /// The keys that may have signed a token, as its header has it.
@@ -81,12 +77,14 @@ impl KeyRing {
             usable.ok_or_else(|| RingError::Unusable(record.id.clone()))
         };
         let verifiers = history.keys().iter().map(verifier).collect::<Result<_, _>>()?;
-        let known_headers = HashMap::default();
+        let known_headers = Vec::new();
         let mut ring = Self { history: history.clone(), verifiers, rules, known_headers };
         for json in history.keys().iter().flat_map(common_headers) {
             if let Ok(tried) = header(json.as_bytes()).and_then(|header| ring.tried(&header)) {
-                let part = Base64Display::new(json.as_bytes(), &URL_SAFE_NO_PAD);
-                ring.known_headers.insert(format!("{part}"), tried);
+                let part = base64url::encode(json.as_bytes());
+                if let Err(place) = ring.known_header(&part) {
+                    ring.known_headers.insert(place, (part, tried));
+                }
             }
         }
         Ok(ring)
@@ -102,6 +100,17 @@ impl KeyRing {
     #[must_use]
     pub const fn rules(&self) -> &TokenRules {
         &self.rules
+    }
+
+    /// Where the first part of a token is among the known ones, or where it would be.
+    fn known_header(&self, part: &str) -> Result<usize, usize> {
+        self.known_headers.binary_search_by(|(known, _)| known.as_str().cmp(part))
+    }
+
+    /// Which keys may have signed a token with this first part, where it is one of the known ones.
+    pub(super) fn known(&self, part: &str) -> Option<Tried> {
+        let place = self.known_header(part).ok()?;
+        self.known_headers.get(place).map(|&(_, tried)| tried)
     }
 
     /// Which keys may have signed a token with this header, whatever the time.
@@ -130,11 +139,11 @@ impl KeyRing {
 /// The headers of tokens by this key, with and without its name, as jsonwebtoken and as PyJWT and python-jose write them.
 fn common_headers(key: &KeyRecord) -> [String; 4] {
     // Neither has a character that JSON would escape.
-    let KeyRecord { id, algorithm, .. } = key;
+    let (id, algorithm) = (key.id.as_str(), key.algorithm.name());
     [
-        format!(r#"{{"typ":"JWT","alg":"{algorithm}","kid":"{id}"}}"#),
-        format!(r#"{{"alg":"{algorithm}","kid":"{id}","typ":"JWT"}}"#),
-        format!(r#"{{"typ":"JWT","alg":"{algorithm}"}}"#),
-        format!(r#"{{"alg":"{algorithm}","typ":"JWT"}}"#),
+        [r#"{"typ":"JWT","alg":""#, algorithm, r#"","kid":""#, id, r#""}"#].concat(),
+        [r#"{"alg":""#, algorithm, r#"","kid":""#, id, r#"","typ":"JWT"}"#].concat(),
+        [r#"{"typ":"JWT","alg":""#, algorithm, r#""}"#].concat(),
+        [r#"{"alg":""#, algorithm, r#"","typ":"JWT"}"#].concat(),
     ]
 }

@@ -1,5 +1,6 @@
 //! Verifying one token.
 
+use super::base64url;
 use super::claims::{self, Claims, Read};
 use super::header::header;
 use super::ring::{KeyRing, Tried};
@@ -10,8 +11,6 @@ use crate::keys::{KeyPhase, KeyRecord};
 use crate::time::Timestamp;
 use alloc::string::String;
 use alloc::vec::Vec;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use core::time::Duration;
 
 /// The longest token, in bytes (SPEC section 6).
@@ -21,8 +20,8 @@ pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 /// live: nodes do not switch at one moment, and clocks differ (SPEC section 5).
 pub const SKEW: Duration = Duration::from_secs(60);
 
-/// Room for the longest signature of any algorithm, 64 bytes, as the decoder estimates it.
-const MAX_SIGNATURE_BYTES: usize = 66;
+/// Room for the longest signature of any algorithm.
+const MAX_SIGNATURE_BYTES: usize = 64;
 
 /// Room for the parts of a token, to be used again: the claims borrow from it, so that nothing is copied for each token.
 #[derive(Default)]
@@ -63,17 +62,15 @@ impl KeyRing {
             return Err(TokenError::TooLong);
         }
         let parts = Parts::split(token)?;
-        let tried = match self.known_headers.get(parts.header) {
-            Some(tried) => *tried,
+        let tried = match self.known(parts.header) {
+            Some(tried) => tried,
             None => {
                 let json = decode(parts.header, &mut buffer.0).ok_or(TokenError::MalformedHeader)?;
                 self.tried(&header(json)?)?
             }
         };
         let mut signature = [0; MAX_SIGNATURE_BYTES];
-        let length = URL_SAFE_NO_PAD.decode_slice(parts.signature, &mut signature);
-        let signature =
-            length.ok().and_then(|length| signature.get(..length)).ok_or(TokenError::BadSignature)?;
+        let signature = base64url::decode(parts.signature, &mut signature).ok_or(TokenError::BadSignature)?;
         let key = self.signer(tried, parts.signed, signature, now)?;
 
         let json = decode(parts.claims, &mut buffer.0).ok_or(TokenError::MalformedClaims)?;
@@ -176,6 +173,5 @@ fn decode<'a>(text: &str, buffer: &'a mut Vec<u8>) -> Option<&'a [u8]> {
     if buffer.len() < text.len() {
         buffer.resize(text.len(), 0);
     }
-    let length = URL_SAFE_NO_PAD.decode_slice(text, buffer).ok()?;
-    buffer.get(..length)
+    base64url::decode(text, buffer)
 }

@@ -1,6 +1,7 @@
 //! From the text to keys.
 
 use super::super::TokenRules;
+use super::super::base64url;
 use super::super::json::{Fault, Json};
 use super::super::value::Value;
 use super::super::verifier::{VerifyingKey, is_built};
@@ -11,8 +12,6 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use core::time::Duration;
 use zeroize::Zeroizing;
 
@@ -177,7 +176,7 @@ impl Key<'_, '_> {
     fn secret(&self) -> Option<Zeroizing<Vec<u8>>> {
         let Value::Text(Cow::Borrowed(text)) = self.k else { return None };
         let mut secret = Zeroizing::new(vec![0; text.len()]);
-        let length = URL_SAFE_NO_PAD.decode_slice(text, &mut secret).ok()?;
+        let length = base64url::decode(text, &mut secret)?.len();
         secret.truncate(length);
         Some(secret)
     }
@@ -202,10 +201,9 @@ fn text<'v>(value: &'v Value<'_>) -> Option<&'v str> {
 
 /// 32 bytes.
 fn coordinate(value: &Value<'_>) -> Option<[u8; 32]> {
-    // The decoder asks for room for what the text's length could be.
-    let mut bytes = [0; 33];
-    let length = URL_SAFE_NO_PAD.decode_slice(text(value)?, &mut bytes).ok()?;
-    bytes.get(..length)?.try_into().ok()
+    let mut bytes = [0; 32];
+    let length = base64url::decode(text(value)?, &mut bytes)?.len();
+    (length == bytes.len()).then_some(bytes)
 }
 
 fn micros(value: &Value<'_>) -> Option<Timestamp> {
