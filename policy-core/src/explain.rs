@@ -1,11 +1,11 @@
 //! Why a decision came out as it did, and what nearly changed it.
 
+use crate::bundle::wire::distinct;
 use crate::catalog::PermissionId;
 use crate::decide::{Decision, Request, Roles};
 use crate::index::{CompiledOverride, Index, RoleId, UserEntry};
 use crate::overrides::Effect;
 use crate::time::Timestamp;
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use serde::Serialize;
 
@@ -85,11 +85,7 @@ impl Index {
             shadowed: Vec::new(),
             expired: Vec::new(),
             nearest: None,
-            unknown_roles: self
-                .unknown_roles(request.user, request.roles)
-                .collect::<BTreeSet<_>>()
-                .into_iter()
-                .collect(),
+            unknown_roles: distinct(self.unknown_roles(request.user, request.roles)),
         };
         if let Ok((_, permission)) = self.subject(request) {
             let mut rules = self.matching_rules(user, request, permission);
@@ -120,7 +116,7 @@ impl Index {
             spelled = spelled.saturating_add(1);
             rules = role.into_iter().flat_map(held).fold(rules, usize::saturating_add);
         }
-        // Lists grow by doubling, and copy themselves then. Spellings go through a tree, at worst half full.
+        // Lists grow by doubling, and copy themselves then. So do spellings.
         let each = size_of::<Rule<'_>>().saturating_add(size_of::<(RoleId, u32, RoleId)>());
         let rules = rules.saturating_mul(each).saturating_mul(3);
         rules.saturating_add(spelled.saturating_mul(size_of::<&str>()).saturating_mul(8)).saturating_add(4096)

@@ -1,313 +1,265 @@
-//! JSON into the output buffer, which may be full: serde_json's own writer could not say so.
+//! JSON into the output buffer, which may be full. By hand: what serde makes of these few values is several times as much code.
 
 use crate::buffer::Output;
 use crate::code::Code;
 use crate::memory::Limit;
 use alloc::string::String;
-use core::fmt::{self, Display, Write};
-use serde::ser::{Error, Impossible, Serialize, SerializeMap, SerializeSeq, SerializeStruct, Serializer};
+use policy_core::{Decision, Denial, Effect, Explanation, Grant, Holders, Rule, Timestamp};
 
 /// Writes a value.
-pub(crate) fn write(output: &mut Output, value: &impl Serialize) -> Result<(), Code> {
-    value.serialize(Json { output }).map_err(|Full| Code::OutOfMemory)
+pub(crate) fn write(output: &mut Output, value: impl FnOnce(&mut Json<'_>)) -> Result<(), Code> {
+    let mut json = Json { output, full: Ok(()), any: false };
+    value(&mut json);
+    json.full
 }
 
-/// A value as JSON, for a host that gives as much memory as it takes. Empty for what this crate and policy-core do not write.
+/// An explanation as JSON, for a host that gives as much memory as it takes.
 #[must_use]
-pub fn to_json(value: &impl Serialize) -> String {
+pub fn to_json(explanation: &Explanation<'_>) -> String {
     let mut output = Output::new();
-    match write(output.begin(Limit(usize::MAX)), value) {
+    match write(output.begin(Limit(usize::MAX)), |json| json.explanation(explanation)) {
         Ok(()) => String::from_utf8(output.into_bytes()).unwrap_or_default(),
         Err(_) => String::new(),
     }
 }
 
-/// There is no memory for more output.
-#[derive(Debug)]
-pub(crate) struct Full;
-
-impl Display for Full {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no memory for more output")
-    }
-}
-
-impl core::error::Error for Full {}
-
-impl Error for Full {
-    fn custom<T: Display>(_: T) -> Self {
-        Self
-    }
-}
-
-impl From<Code> for Full {
-    fn from(_: Code) -> Self {
-        Self
-    }
-}
-
-impl From<fmt::Error> for Full {
-    fn from(_: fmt::Error) -> Self {
-        Self
-    }
-}
-
-struct Json<'o> {
+/// What is being written. That there is no memory for more is remembered, and said in the end: less code than to ask each time.
+pub(crate) struct Json<'o> {
     output: &'o mut Output,
-}
-
-/// A list or object that is being written.
-struct Compound<'o> {
-    output: &'o mut Output,
+    full: Result<(), Code>,
+    /// Whether what follows in the list or object is not the first.
     any: bool,
-    end: &'static str,
 }
 
-type No = Impossible<(), Full>;
+impl Json<'_> {
+    #[inline(never)]
+    fn raw(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
 
-impl<'o> Json<'o> {
-    fn text(mut self, text: &str) -> Result<(), Full> {
-        self.output.push(b"\"")?;
+    fn bytes(&mut self, bytes: &[u8]) {
+        if self.full.is_ok() {
+            self.full = self.output.push(bytes);
+        }
+    }
+
+    /// Begins an item of a list, or a member of an object.
+    #[inline(never)]
+    fn item(&mut self) {
+        if self.any {
+            self.raw(",");
+        }
+        self.any = true;
+    }
+
+    /// Begins a member.
+    #[inline(never)]
+    fn name(&mut self, name: &str) {
+        self.item();
+        self.text(name);
+        self.raw(":");
+    }
+
+    /// An object with what `members` writes.
+    pub(crate) fn object(&mut self, members: impl FnOnce(&mut Self)) {
+        self.raw("{");
+        self.any = false;
+        members(self);
+        self.raw("}");
+        self.any = true;
+    }
+
+    /// A member that is a list of what `item` writes for each.
+    fn list<T>(&mut self, name: &str, items: &[T], item: impl Fn(&mut Self, &T)) {
+        self.name(name);
+        self.raw("[");
+        self.any = false;
+        for one in items {
+            self.item();
+            item(self, one);
+        }
+        self.raw("]");
+        self.any = true;
+    }
+
+    /// A member that is a list of texts.
+    pub(crate) fn texts<T: AsRef<str>>(&mut self, name: &str, texts: &[T]) {
+        self.list(name, texts, |json, text| json.text(text.as_ref()));
+    }
+
+    /// A member that is a text.
+    #[inline(never)]
+    pub(crate) fn member(&mut self, name: &str, text: &str) {
+        self.name(name);
+        self.text(text);
+    }
+
+    /// A member that is a text or `null`.
+    pub(crate) fn optional(&mut self, name: &str, text: Option<&str>) {
+        match text {
+            Some(text) => self.member(name, text),
+            None => self.null(name),
+        }
+    }
+
+    /// A member that is `null`.
+    pub(crate) fn null(&mut self, name: &str) {
+        self.name(name);
+        self.raw("null");
+    }
+
+    /// A member that is `true` or `false`.
+    pub(crate) fn boolean(&mut self, name: &str, value: bool) {
+        self.name(name);
+        self.raw(if value { "true" } else { "false" });
+    }
+
+    /// A member that is a number.
+    pub(crate) fn number(&mut self, name: &str, number: i64) {
+        self.name(name);
+        self.integer(number);
+    }
+
+    /// A member that is microseconds or `null`.
+    #[inline(never)]
+    pub(crate) fn moment(&mut self, name: &str, moment: Option<Timestamp>) {
+        match moment {
+            Some(moment) => self.number(name, moment.micros()),
+            None => self.null(name),
+        }
+    }
+
+    fn integer(&mut self, number: i64) {
+        let mut digits = [b'0'; 20];
+        let mut rest = number.unsigned_abs();
+        let mut length = 0_usize;
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0' | (rest % 10) as u8;
+            rest /= 10;
+            length = length.saturating_add(1);
+            if rest == 0 {
+                break;
+            }
+        }
+        if number < 0 {
+            self.raw("-");
+        }
+        self.bytes(digits.get(digits.len().saturating_sub(length)..).unwrap_or_default());
+    }
+
+    #[inline(never)]
+    fn text(&mut self, text: &str) {
+        self.raw("\"");
         // Every byte that JSON escapes is a character of its own.
         for piece in text.as_bytes().split_inclusive(|&byte| escaped(byte)) {
             match piece.split_last() {
                 Some((&last, before)) if escaped(last) => {
-                    self.output.push(before)?;
-                    self.escape(last)?;
+                    self.bytes(before);
+                    self.escape(last);
                 }
-                _ => self.output.push(piece)?,
+                _ => self.bytes(piece),
             }
         }
-        Ok(self.output.push(b"\"")?)
+        self.raw("\"");
     }
 
-    fn escape(&mut self, byte: u8) -> Result<(), Full> {
+    fn escape(&mut self, byte: u8) {
         let short = match byte {
-            b'"' => "\\\"",
-            b'\\' => "\\\\",
-            b'\n' => "\\n",
-            b'\r' => "\\r",
-            b'\t' => "\\t",
-            0x08 => "\\b",
-            0x0c => "\\f",
-            other => return Ok(write!(self.output, "\\u{other:04x}")?),
+            b'"' => b'"',
+            b'\\' => b'\\',
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            0x08 => b'b',
+            0x0c => b'f',
+            other => {
+                let low = other & 15;
+                let low = if low < 10 { b'0' } else { b'a'.wrapping_sub(10) }.wrapping_add(low);
+                return self.bytes(&[b'\\', b'u', b'0', b'0', b'0' | (other >> 4), low]);
+            }
         };
-        Ok(self.output.push(short.as_bytes())?)
+        self.bytes(&[b'\\', short]);
     }
 
-    fn open(self, begin: &str, end: &'static str) -> Result<Compound<'o>, Full> {
-        self.output.push(begin.as_bytes())?;
-        Ok(Compound { output: self.output, any: false, end })
+    /// The members of a decision.
+    pub(crate) fn decision(&mut self, decision: &Decision<'_>) {
+        self.member("decision", if decision.is_allowed() { "allow" } else { "deny" });
+        self.member("reason", decision.reason());
+        match decision {
+            Decision::Allow(Grant::Role { role, pattern }) => {
+                self.member("role", role);
+                self.member("pattern", pattern);
+            }
+            Decision::Allow(Grant::Override { pattern })
+            | Decision::Deny(Denial::ExplicitDeny { pattern }) => {
+                self.member("pattern", pattern);
+            }
+            Decision::Deny(_) => {}
+        }
+    }
+
+    #[inline(never)]
+    fn rule(&mut self, rule: &Rule<'_>) {
+        match rule {
+            Rule::Override { effect, pattern, expires_at, note } => {
+                self.member("kind", "override");
+                self.member("effect", if *effect == Effect::Allow { "allow" } else { "deny" });
+                self.member("pattern", pattern);
+                self.moment("expires_at", *expires_at);
+                self.member("note", note);
+            }
+            Rule::Role { role, pattern, through } => {
+                self.member("kind", "role");
+                self.member("role", role);
+                self.member("pattern", pattern);
+                self.member("through", through);
+            }
+        }
+    }
+
+    /// An explanation.
+    pub(crate) fn explanation(&mut self, explanation: &Explanation<'_>) {
+        self.object(|json| {
+            json.decision(&explanation.decision);
+            match &explanation.winner {
+                Some(rule) => {
+                    json.name("winner");
+                    json.object(|json| json.rule(rule));
+                }
+                None => json.null("winner"),
+            }
+            json.list("shadowed", &explanation.shadowed, |json, rule| json.object(|json| json.rule(rule)));
+            json.list("expired", &explanation.expired, |json, entry| {
+                json.object(|json| json.rule(&entry.rule));
+            });
+            match &explanation.nearest {
+                Some(near) => {
+                    json.name("nearest");
+                    json.object(|json| {
+                        json.rule(&near.rule);
+                        json.number(
+                            "matching_segments",
+                            near.matching_segments.try_into().unwrap_or(i64::MAX),
+                        );
+                    });
+                }
+                None => json.null("nearest"),
+            }
+            json.texts("unknown_roles", &explanation.unknown_roles);
+        });
+    }
+
+    /// The holders of a permission.
+    pub(crate) fn holders(&mut self, holders: &Holders<'_>) {
+        self.object(|json| {
+            json.texts("roles", &holders.roles);
+            json.texts("users", &holders.users);
+        });
     }
 }
 
 const fn escaped(byte: u8) -> bool {
     byte < b' ' || byte == b'"' || byte == b'\\'
-}
-
-impl Compound<'_> {
-    fn separate(&mut self) -> Result<(), Full> {
-        if self.any {
-            self.output.push(b",")?;
-        }
-        self.any = true;
-        Ok(())
-    }
-
-    fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Full> {
-        value.serialize(Json { output: self.output })
-    }
-
-    fn close(self) -> Result<(), Full> {
-        Ok(self.output.push(self.end.as_bytes())?)
-    }
-}
-
-impl SerializeSeq for Compound<'_> {
-    type Ok = ();
-    type Error = Full;
-
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Full> {
-        self.separate()?;
-        self.value(value)
-    }
-
-    fn end(self) -> Result<(), Full> {
-        self.close()
-    }
-}
-
-impl SerializeMap for Compound<'_> {
-    type Ok = ();
-    type Error = Full;
-
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Full> {
-        self.separate()?;
-        self.value(key)
-    }
-
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Full> {
-        self.output.push(b":")?;
-        self.value(value)
-    }
-
-    fn end(self) -> Result<(), Full> {
-        self.close()
-    }
-}
-
-impl SerializeStruct for Compound<'_> {
-    type Ok = ();
-    type Error = Full;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), Full> {
-        self.serialize_entry(key, value)
-    }
-
-    fn end(self) -> Result<(), Full> {
-        self.close()
-    }
-}
-
-/// What the values of this crate and of policy-core are made of; anything else is an error.
-impl<'o> Serializer for Json<'o> {
-    type Ok = ();
-    type Error = Full;
-    type SerializeSeq = Compound<'o>;
-    type SerializeTuple = No;
-    type SerializeTupleStruct = No;
-    type SerializeTupleVariant = No;
-    type SerializeMap = Compound<'o>;
-    type SerializeStruct = Compound<'o>;
-    type SerializeStructVariant = No;
-
-    fn serialize_bool(self, value: bool) -> Result<(), Full> {
-        Ok(self.output.push(if value { b"true" } else { b"false" })?)
-    }
-
-    fn serialize_i64(self, value: i64) -> Result<(), Full> {
-        Ok(write!(self.output, "{value}")?)
-    }
-
-    fn serialize_u64(self, value: u64) -> Result<(), Full> {
-        Ok(write!(self.output, "{value}")?)
-    }
-
-    fn serialize_str(self, value: &str) -> Result<(), Full> {
-        self.text(value)
-    }
-
-    fn serialize_none(self) -> Result<(), Full> {
-        self.serialize_unit()
-    }
-
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Full> {
-        value.serialize(self)
-    }
-
-    fn serialize_unit(self) -> Result<(), Full> {
-        Ok(self.output.push(b"null")?)
-    }
-
-    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), Full> {
-        self.text(variant)
-    }
-
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), Full> {
-        value.serialize(self)
-    }
-
-    fn serialize_seq(self, _: Option<usize>) -> Result<Compound<'o>, Full> {
-        self.open("[", "]")
-    }
-
-    fn serialize_map(self, _: Option<usize>) -> Result<Compound<'o>, Full> {
-        self.open("{", "}")
-    }
-
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Compound<'o>, Full> {
-        self.open("{", "}")
-    }
-
-    fn serialize_i8(self, value: i8) -> Result<(), Full> {
-        self.serialize_i64(value.into())
-    }
-
-    fn serialize_i16(self, value: i16) -> Result<(), Full> {
-        self.serialize_i64(value.into())
-    }
-
-    fn serialize_i32(self, value: i32) -> Result<(), Full> {
-        self.serialize_i64(value.into())
-    }
-
-    fn serialize_u8(self, value: u8) -> Result<(), Full> {
-        self.serialize_u64(value.into())
-    }
-
-    fn serialize_u16(self, value: u16) -> Result<(), Full> {
-        self.serialize_u64(value.into())
-    }
-
-    fn serialize_u32(self, value: u32) -> Result<(), Full> {
-        self.serialize_u64(value.into())
-    }
-
-    fn serialize_f32(self, _: f32) -> Result<(), Full> {
-        Err(Full)
-    }
-
-    fn serialize_f64(self, _: f64) -> Result<(), Full> {
-        Err(Full)
-    }
-
-    fn serialize_char(self, _: char) -> Result<(), Full> {
-        Err(Full)
-    }
-
-    fn serialize_bytes(self, _: &[u8]) -> Result<(), Full> {
-        Err(Full)
-    }
-
-    fn serialize_unit_struct(self, _: &'static str) -> Result<(), Full> {
-        Err(Full)
-    }
-
-    fn serialize_newtype_variant<T: Serialize + ?Sized>(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: &T,
-    ) -> Result<(), Full> {
-        Err(Full)
-    }
-
-    fn serialize_tuple(self, _: usize) -> Result<No, Full> {
-        Err(Full)
-    }
-
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<No, Full> {
-        Err(Full)
-    }
-
-    fn serialize_tuple_variant(self, _: &'static str, _: u32, _: &'static str, _: usize) -> Result<No, Full> {
-        Err(Full)
-    }
-
-    fn serialize_struct_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: usize,
-    ) -> Result<No, Full> {
-        Err(Full)
-    }
-
-    fn collect_str<T: Display + ?Sized>(self, _: &T) -> Result<(), Full> {
-        Err(Full)
-    }
 }
 
 #[cfg(test)]
@@ -317,7 +269,7 @@ mod tests {
     use alloc::vec;
     use policy_core::{Decision, Denial, Explanation, Grant, NearMiss, Rule, Timestamp};
 
-    fn written(value: &impl Serialize) -> String {
+    fn written(value: impl Fn(&mut Json<'_>)) -> String {
         let mut output = Output::new();
         write(output.begin(Limit::DEFAULT), value).unwrap();
         String::from_utf8(output.bytes().to_vec()).unwrap()
@@ -340,18 +292,40 @@ mod tests {
             nearest: Some(NearMiss { rule, matching_segments: 2 }),
             unknown_roles: vec!["x", "y"],
         };
-        assert_eq!(written(&explanation), serde_json::to_string(&explanation).unwrap());
-        let denied = Decision::Deny(Denial::NoGrant);
-        assert_eq!(written(&denied), serde_json::to_string(&denied).unwrap());
-        // What this crate does not write is refused, and not written wrongly.
-        let mut output = Output::new();
-        assert_eq!(write(output.begin(Limit::DEFAULT), &1.5), Err(Code::OutOfMemory));
+        let expired = Explanation {
+            expired: vec![policy_core::Expired { rule }],
+            nearest: None,
+            winner: None,
+            ..explanation.clone()
+        };
+        for explanation in [explanation, expired] {
+            assert_eq!(to_json(&explanation), serde_json::to_string(&explanation).unwrap());
+        }
+        for decision in [
+            Decision::Deny(Denial::NoGrant),
+            Decision::Deny(Denial::UnknownPermission),
+            Decision::Deny(Denial::InvalidRequest),
+            Decision::Deny(Denial::ExplicitDeny { pattern: "*" }),
+            Decision::Allow(Grant::Override { pattern: "a.b" }),
+            Decision::Allow(Grant::Role { role: "R", pattern: "a.*" }),
+        ] {
+            let json = written(|json| json.object(|json| json.decision(&decision)));
+            assert_eq!(json, serde_json::to_string(&decision).unwrap());
+        }
+        for number in [0, -1, 10, 1_234_567_890, i64::MIN, i64::MAX] {
+            assert_eq!(written(|json| json.integer(number)), serde_json::to_string(&number).unwrap());
+        }
+        let holders = policy_core::Holders { roles: vec![], users: vec!["a", "b"] };
+        assert_eq!(written(|json| json.holders(&holders)), serde_json::to_string(&holders).unwrap());
     }
 
     #[test]
     fn stops_where_memory_ends() {
         let long = "x".repeat(1000);
         let mut output = Output::new();
-        assert_eq!(write(output.begin(Limit(crate::memory::used() + 999)), &long), Err(Code::OutOfMemory));
+        assert_eq!(
+            write(output.begin(Limit(crate::memory::used() + 999)), |json| json.text(&long)),
+            Err(Code::OutOfMemory)
+        );
     }
 }

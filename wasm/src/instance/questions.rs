@@ -85,7 +85,7 @@ impl Instance {
             ask(&self.objects, &self.input, self.limit, subject, &mut |loaded, user, roles, mut rest| {
                 let permission = rest.text(permission)?;
                 let decision = loaded.index.decide(&Request { user, roles, permission, now });
-                json::write(output, &decision)?;
+                json::write(output, |json| json.object(|json| json.decision(&decision)))?;
                 Ok(number(Answer::from(&decision)))
             });
         flat(self.output.finish(answer))
@@ -99,7 +99,7 @@ impl Instance {
             let permission = rest.text(permission)?;
             limit.room(loaded.index.explain_memory(user, roles) as u64)?;
             let explanation = loaded.index.explain(&Request { user, roles, permission, now });
-            json::write(output, &explanation)?;
+            json::write(output, |json| json.explanation(&explanation))?;
             Ok(number(Answer::from(&explanation.decision)))
         });
         flat(self.output.finish(answer))
@@ -127,7 +127,7 @@ impl Instance {
             let names = loaded.index.user_ids().len().saturating_add(loaded.index.role_names().len());
             limit.room((names as u64).saturating_mul(size_of::<[&str; 3]>() as u64))?;
             match loaded.index.who_can(permission, now) {
-                Ok(holders) => json::write(output, &holders).map(|()| output.length()),
+                Ok(holders) => json::write(output, |json| json.holders(&holders)).map(|()| output.length()),
                 Err(denial) => Ok(number(denial.into())),
             }
         });

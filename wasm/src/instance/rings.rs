@@ -5,13 +5,11 @@ use crate::buffer::Output;
 use crate::code::{Code, token_number};
 use crate::json;
 use crate::slots::Slots;
-use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use core::fmt::Write;
 use policy_core::Timestamp;
 use policy_core::keys::Algorithm;
 use policy_core::token::{KeyRing, TokenError, UserClaim, Verified};
-use serde::{Serialize, Serializer};
 
 fn ring(objects: &Slots<Object>, handle: i32) -> Result<&KeyRing, Code> {
     match objects.get(handle)? {
@@ -80,7 +78,7 @@ impl Instance {
             // What is no text is no token either.
             let token = core::str::from_utf8(token).map_err(|_| TokenError::MalformedToken);
             match token.and_then(|token| ring.verify(token, Timestamp::from_micros(now), buffer)) {
-                Ok(verified) => json::write(output, &Accepted::from(verified)).map(|()| output.length()),
+                Ok(verified) => accept(output, &verified),
                 Err(error) => refuse(output, error),
             }
         });
@@ -93,53 +91,35 @@ impl Instance {
 
 fn refuse(output: &mut Output, error: TokenError) -> Result<i32, Code> {
     let claim = if let TokenError::InvalidClaim(claim) = error { Some(claim) } else { None };
-    json::write(output, &Refused { reason: error.reason(), claim })?;
+    json::write(output, |json| {
+        json.object(|json| {
+            json.member("reason", error.reason());
+            if let Some(claim) = claim {
+                json.member("claim", claim);
+            }
+        });
+    })?;
     Ok(token_number(error))
 }
 
-#[derive(Serialize)]
-struct Refused {
-    reason: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    claim: Option<&'static str>,
-}
-
 /// The claims of a token that holds.
-#[derive(Serialize)]
-struct Accepted<'a> {
-    key: &'a str,
-    named_key: bool,
-    user_id: Option<User<'a>>,
-    username: Option<Cow<'a, str>>,
-    email: Option<Cow<'a, str>>,
-    roles: alloc::vec::Vec<Cow<'a, str>>,
-    exp: Timestamp,
-    iat: Option<Timestamp>,
-}
-
-impl<'a> From<Verified<'a, 'a>> for Accepted<'a> {
-    fn from(Verified { key, named_key, claims }: Verified<'a, 'a>) -> Self {
-        Self {
-            key: key.id.as_str(),
-            named_key,
-            user_id: claims.user_id.map(User),
-            username: claims.username,
-            email: claims.email,
-            roles: claims.roles,
-            exp: claims.exp,
-            iat: claims.iat,
-        }
-    }
-}
-
-/// A user's id, a number where the token has one.
-struct User<'a>(UserClaim<'a>);
-
-impl Serialize for User<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match &self.0 {
-            UserClaim::Number(number) => serializer.serialize_i64(*number),
-            UserClaim::Text(text) => serializer.serialize_str(text),
-        }
-    }
+fn accept(output: &mut Output, verified: &Verified<'_, '_>) -> Result<i32, Code> {
+    let claims = &verified.claims;
+    json::write(output, |json| {
+        json.object(|json| {
+            json.member("key", verified.key.id.as_str());
+            json.boolean("named_key", verified.named_key);
+            match &claims.user_id {
+                None => json.null("user_id"),
+                Some(UserClaim::Number(number)) => json.number("user_id", *number),
+                Some(UserClaim::Text(text)) => json.member("user_id", text),
+            }
+            json.optional("username", claims.username.as_deref());
+            json.optional("email", claims.email.as_deref());
+            json.texts("roles", &claims.roles);
+            json.moment("exp", Some(claims.exp));
+            json.moment("iat", claims.iat);
+        });
+    })?;
+    Ok(output.length())
 }
