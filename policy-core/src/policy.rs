@@ -9,7 +9,6 @@ use crate::limits::{MAX_OVERRIDES, MAX_PERMISSIONS, MAX_ROLES, MAX_USERS};
 use crate::name::{RoleName, UserId};
 use crate::overrides::Override;
 use crate::role::Role;
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use serde::Serialize;
 
@@ -157,20 +156,24 @@ fn order_roles(roles: &mut [Role]) -> Result<(), PolicyError> {
         sort_set(&mut role.inherits);
         sort_set(&mut role.aliases);
     }
-    let mut spellings: BTreeMap<&RoleName, &RoleName> =
-        roles.iter().map(|role| (&role.name, &role.name)).collect();
-    for role in &*roles {
-        for alias in &role.aliases {
-            if let Some(first) = spellings.insert(alias, &role.name) {
-                return Err(PolicyError::AliasClash {
-                    alias: alias.clone(),
-                    first: first.clone(),
-                    second: role.name.clone(),
-                });
-            }
-        }
+    // All names, and then the aliases of role after role: a clash is told of the first spelling that was there before.
+    let mut spellings: Vec<(&RoleName, usize, &RoleName)> = Vec::new();
+    let names = roles.iter().map(|role| (&role.name, &role.name));
+    let aliases = roles.iter().flat_map(|role| role.aliases.iter().map(|alias| (alias, &role.name)));
+    for (place, (spelling, role)) in names.chain(aliases).enumerate() {
+        spellings.push((spelling, place, role));
     }
-    Ok(())
+    spellings.sort_unstable_by(|(a, first, _), (b, second, _)| a.cmp(b).then(first.cmp(second)));
+    let pairs = spellings.iter().zip(spellings.iter().skip(1));
+    let clashes = pairs.filter(|((a, ..), (b, ..))| a == b);
+    match clashes.min_by_key(|(_, (_, place, _))| *place) {
+        None => Ok(()),
+        Some(((alias, _, first), (_, _, second))) => Err(PolicyError::AliasClash {
+            alias: RoleName::clone(alias),
+            first: RoleName::clone(first),
+            second: RoleName::clone(second),
+        }),
+    }
 }
 
 fn merge_overrides(overrides: &mut Vec<Override>) {

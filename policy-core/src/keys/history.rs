@@ -43,7 +43,7 @@ impl KeyHistory {
     ) -> Result<Self, KeyHistoryError> {
         let mut revoked: Vec<Revocation> = revoked.into_iter().collect();
         // Of two revocations of one key the earlier one counts.
-        revoked.sort_by(|a, b| a.id.cmp(&b.id).then(a.at.cmp(&b.at)));
+        revoked.sort_unstable_by(|a, b| a.id.cmp(&b.id).then(a.at.cmp(&b.at)));
         revoked.dedup_by(|later, earlier| later.id == earlier.id);
         let mut history = Self { keys: Vec::new(), revoked };
         for key in keys {
@@ -62,7 +62,15 @@ impl KeyHistory {
 
     /// Puts the keys into the order of trial. Those without a time stay in the order in which they came, after the others.
     pub(super) fn order(&mut self) {
-        self.keys.sort_by(|a, b| rank(a).cmp(&rank(b)).then(b.phase.since().cmp(&a.phase.since())));
+        // One after the other to its place: there are a few, and a stable sort is much code.
+        for key in core::mem::take(&mut self.keys) {
+            let goes_before = |other: &KeyRecord| {
+                let by_time = || key.phase.since().cmp(&other.phase.since());
+                rank(other).cmp(&rank(&key)).then_with(by_time).is_le()
+            };
+            let place = self.keys.partition_point(goes_before);
+            self.keys.insert(place, key);
+        }
     }
 
     fn only_one(
