@@ -1,7 +1,7 @@
 //! The names a policy uses (SPEC sections 1 and 2). A value of these types has been checked.
 
 use crate::limits::{MAX_ROLE_NAME_BYTES, MAX_USER_ID_BYTES};
-use crate::pattern::{self, Kind, PatternError, shown};
+use crate::pattern::{self, Escaped, Kind, PatternError, shown};
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
@@ -168,7 +168,7 @@ pub enum NameErrorKind {
 
 impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is not a {}: ", self.text.escape_debug(), self.expected)?;
+        write!(f, "`{}` is not a {}: ", Escaped(&self.text), self.expected)?;
         match self.kind {
             NameErrorKind::Empty => f.write_str("it is empty"),
             NameErrorKind::TooLong { max, value } => write!(f, "it has {value} bytes, the limit is {max}"),

@@ -5,7 +5,7 @@ use crate::name::{PermissionName, text_type};
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::string::String;
-use core::fmt;
+use core::fmt::{self, Write};
 
 text_type! {
     /// A permission in which `*` may stand as the last character of a segment (SPEC section 1), for instance
@@ -93,9 +93,13 @@ impl fmt::Display for PatternError {
             Kind::Permission => "permission",
             Kind::Pattern => "pattern",
         };
-        write!(f, "`{}` is not a {expected}: byte {} ", self.text.escape_debug(), self.byte)?;
+        write!(f, "`{}` is not a {expected}: byte {} ", Escaped(&self.text), self.byte)?;
         match self.text.get(self.byte..).and_then(|rest| rest.chars().next()) {
-            Some(found) => write!(f, "(`{}`): ", found.escape_debug())?,
+            Some(found) => {
+                f.write_str("(`")?;
+                escape(f, found)?;
+                f.write_str("`): ")?;
+            }
             None => f.write_str("(the end): ")?,
         }
         f.write_str(match self.kind {
@@ -206,6 +210,48 @@ pub(crate) fn shown(text: &str) -> String {
         end = end.saturating_sub(1);
     }
     text.get(..end).unwrap_or_default().to_owned()
+}
+
+/// A text that is not trusted, shown so that it cannot pass for anything else: as `str::escape_debug` does, but without its tables
+/// of what Unicode holds for printable, which every WebAssembly module would carry. What hides or turns text around is escaped.
+pub(crate) struct Escaped<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|character| escape(f, character))
+    }
+}
+
+fn escape(f: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
+    let short = match character {
+        '\0' => '0',
+        '\t' => 't',
+        '\r' => 'r',
+        '\n' => 'n',
+        '\\' | '"' | '\'' => character,
+        // Spaces that are none, marks of direction, joiners, and what is nobody's.
+        '\u{a0}'
+        | '\u{ad}'
+        | '\u{61c}'
+        | '\u{1680}'
+        | '\u{180e}'
+        | '\u{2000}'..='\u{200f}'
+        | '\u{2028}'..='\u{202f}'
+        | '\u{205f}'..='\u{206f}'
+        | '\u{3000}'
+        | '\u{e000}'..='\u{f8ff}'
+        | '\u{feff}'
+        | '\u{fff0}'..='\u{fffb}'
+        | '\u{e0000}'.. => return unicode(f, character),
+        _ if character.is_control() => return unicode(f, character),
+        _ => return f.write_char(character),
+    };
+    f.write_char('\\')?;
+    f.write_char(short)
+}
+
+fn unicode(f: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
+    write!(f, "\\u{{{:x}}}", u32::from(character))
 }
 
 #[cfg(test)]
