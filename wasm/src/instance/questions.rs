@@ -20,6 +20,9 @@ pub struct Subject {
     pub roles: i32,
 }
 
+/// What is asked of a policy about a user with these roles; the arguments are those that are left.
+type Ask<'a> = dyn FnMut(&Loaded, &str, Roles<'_>, Arguments<'_>) -> Result<i32, Code> + 'a;
+
 /// Reads the subject of a question and calls `ask` with it and the arguments that are left. One function for all questions, since
 /// the module would carry a copy for each.
 #[inline(never)]
@@ -28,7 +31,7 @@ pub(super) fn ask(
     input: &Input,
     limit: Limit,
     subject: Subject,
-    ask: &mut dyn FnMut(&Loaded, &str, Roles<'_>, Arguments<'_>) -> Result<i32, Code>,
+    ask: &mut Ask<'_>,
 ) -> Result<i32, Code> {
     let loaded = policy(objects, subject.policy)?;
     let mut arguments = input.arguments();
