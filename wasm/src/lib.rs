@@ -33,8 +33,8 @@ mod bare {
     //! What std would have brought.
 
     #[global_allocator]
-    static ALLOCATOR: crate::memory::Counting<dlmalloc::GlobalDlmalloc> =
-        crate::memory::Counting(dlmalloc::GlobalDlmalloc);
+    static ALLOCATOR: crate::memory::Counting<talc::wasm::WasmDynamicTalc> =
+        crate::memory::Counting(talc::wasm::new_wasm_dynamic_allocator());
 
     #[panic_handler]
     fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
