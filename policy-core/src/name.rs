@@ -181,6 +181,7 @@ impl fmt::Display for NameError {
 
 impl core::error::Error for NameError {}
 
+#[inline(never)]
 fn check(
     text: &str,
     expected: &'static str,

@@ -1,6 +1,7 @@
 //! Sets of permissions as bits, each different set kept once.
 
 use crate::catalog::PermissionId;
+use crate::table;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hasher};
@@ -126,7 +127,8 @@ impl SetPool {
 /// Fills a pool.
 pub(crate) struct SetInterner {
     pool: SetPool,
-    known: HashTable<SetId>,
+    /// Numbers of sets.
+    known: HashTable<u32>,
     hasher: FixedState,
 }
 
@@ -143,14 +145,14 @@ impl SetInterner {
     /// The number of this set, which is added unless it is there.
     pub(crate) fn intern(&mut self, set: &[u64]) -> SetId {
         let hash = hash_set(&self.hasher, set);
-        if let Some(&id) = self.known.find(hash, |&id| self.pool.get(id) == set) {
-            return id;
+        if let Some(&id) = self.known.find(hash, |&id| self.pool.get(SetId(id)) == set) {
+            return SetId(id);
         }
-        let id = SetId(u32::try_from(self.known.len()).unwrap_or(u32::MAX));
+        let id = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
         self.pool.words.extend_from_slice(set);
         let (pool, hasher) = (&self.pool, &self.hasher);
-        self.known.insert_unique(hash, id, |&id| hash_set(hasher, pool.get(id)));
-        id
+        table::insert(&mut self.known, hash, id, &|id| hash_set(hasher, pool.get(SetId(id))));
+        SetId(id)
     }
 
     /// The sets so far.

@@ -16,7 +16,13 @@ pub(crate) struct Texts {
 
 impl Texts {
     /// The texts in the order given.
-    pub(crate) fn collect<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Self, LimitError> {
+    pub(crate) fn collect<'a>(mut texts: impl Iterator<Item = &'a str>) -> Result<Self, LimitError> {
+        Self::of(&mut texts)
+    }
+
+    /// One function for texts from wherever they come.
+    #[inline(never)]
+    fn of<'a>(texts: &mut dyn Iterator<Item = &'a str>) -> Result<Self, LimitError> {
         let mut all = Self::default();
         for text in texts {
             all.push(text)?;
@@ -70,7 +76,7 @@ impl Finder {
         let mut finder = Self { numbers: HashTable::with_capacity(texts.len()), seed };
         for (text, number) in texts.iter().zip(0_u32..) {
             let hash = finder.hash(text);
-            finder.numbers.insert_unique(hash, number, |&other| hash_text(seed, texts.get(other)));
+            insert(&mut finder.numbers, hash, number, &|other| hash_text(seed, texts.get(other)));
         }
         finder
     }
@@ -83,6 +89,12 @@ impl Finder {
     fn hash(&self, text: &str) -> u64 {
         hash_text(self.seed, text)
     }
+}
+
+/// Adds a number that is not there. One function for whatever the numbers stand for, since a table that grows is much code.
+#[inline(never)]
+pub(crate) fn insert(numbers: &mut HashTable<u32>, hash: u64, number: u32, hash_of: &dyn Fn(u32) -> u64) {
+    numbers.insert_unique(hash, number, |&other| hash_of(other));
 }
 
 fn hash_text(seed: u64, text: &str) -> u64 {
