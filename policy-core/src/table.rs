@@ -22,7 +22,7 @@ impl Texts {
 
     /// One function for texts from wherever they come.
     #[inline(never)]
-    fn of<'a>(texts: &mut dyn Iterator<Item = &'a str>) -> Result<Self, LimitError> {
+    fn of(texts: &mut dyn Iterator<Item = &str>) -> Result<Self, LimitError> {
         let mut all = Self::default();
         for text in texts {
             all.push(text)?;
