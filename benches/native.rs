@@ -94,6 +94,9 @@ fn others(criterion: &mut Criterion) {
     group.bench_function("bundle to policy", |bencher| {
         bencher.iter(|| policy_core::decode(black_box(&work.bundle)).unwrap());
     });
+    group.bench_function("bundle to index", |bencher| {
+        bencher.iter(|| Index::from_bundle(black_box(&work.bundle)).unwrap());
+    });
     group.bench_function("policy to index", |bencher| {
         bencher.iter(|| Index::compile(black_box(&work.policy)).unwrap());
     });

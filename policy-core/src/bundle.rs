@@ -17,7 +17,6 @@ use crate::error::{LimitError, PolicyError};
 use crate::name::NameError;
 use crate::pattern::PatternError;
 use crate::policy::Policy;
-use crate::room::{self, Room};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -135,18 +134,10 @@ impl From<LimitError> for BundleError {
     }
 }
 
-/// What a policy comes to as a bundle.
-pub(crate) struct Measures {
-    pub(crate) hash: ContentHash,
-    /// The size of the payload in bytes.
-    pub(crate) size: usize,
-    /// An upper bound for the bytes of the compiled form, but for its sets.
-    pub(crate) memory: u64,
-}
-
-pub(crate) fn measure(policy: &Policy) -> Measures {
+/// The content hash of a policy, and the size of its payload in bytes.
+pub(crate) fn measure(policy: &Policy) -> (ContentHash, usize) {
     let payload = wire::write(policy);
-    Measures { hash: ContentHash::of_payload(&payload), size: payload.len(), memory: wire::memory(&payload) }
+    (ContentHash::of_payload(&payload), payload.len())
 }
 
 /// Writes a policy as a bundle.
@@ -169,16 +160,8 @@ pub fn encode(policy: &Policy) -> Result<Vec<u8>, BundleError> {
 /// # Errors
 /// Says what is wrong with the header, the payload, a name in it, or the policy as a whole.
 pub fn decode(bytes: &[u8]) -> Result<Policy, BundleError> {
-    decode_within(bytes, &room::unlimited)
-}
-
-/// Reads a bundle where memory is scarce: `room` is asked before it is taken.
-///
-/// # Errors
-/// As [`decode`]; and what `room` says, as [`PolicyError::Limit`].
-pub fn decode_within(bytes: &[u8], room: Room<'_>) -> Result<Policy, BundleError> {
     let (_, payload) = checked(bytes)?;
-    let policy = wire::read(payload, room)?;
+    let policy = wire::read(payload)?;
     if wire::write(&policy) != payload {
         return Err(BundleError::NotCanonical);
     }

@@ -11,9 +11,11 @@
 //! (permissions, roles, patterns), so "the least in byte order" (SPEC section 3) is the least number.
 
 mod compile;
+pub(crate) mod source;
 
 use crate::bundle::ContentHash;
 use crate::catalog::PermissionId;
+use crate::decide::Spelling;
 use crate::overrides::Effect;
 use crate::set::{self, SetId, SetPool};
 use crate::table::{Finder, Texts};
@@ -56,6 +58,17 @@ pub struct Index {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RoleId(pub(crate) u16);
 
+impl RoleId {
+    /// The role at a place in that list.
+    pub(crate) fn of(place: Option<usize>) -> Self {
+        Self(place.and_then(|place| u16::try_from(place).ok()).unwrap_or(u16::MAX))
+    }
+
+    pub(crate) fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
 /// The number of a pattern in `Index::patterns`.
 pub(crate) type PatternId = u32;
 
@@ -67,9 +80,20 @@ pub(crate) struct Span {
 }
 
 impl Span {
+    /// From one place to before another.
+    pub(crate) fn new(start: usize, end: usize) -> Self {
+        Self { start: number(Some(start)), end: number(Some(end)) }
+    }
+
+    #[inline(always)]
     fn of<'l, T>(&self, list: &'l [T]) -> &'l [T] {
         list.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
+}
+
+/// A place in a list of names, which together have fewer bytes than 32 bits count.
+pub(crate) fn number(position: Option<usize>) -> u32 {
+    position.and_then(|at| u32::try_from(at).ok()).unwrap_or(u32::MAX)
 }
 
 #[derive(Clone, Debug)]
@@ -120,6 +144,7 @@ impl Index {
 
     /// The id of a permission of the catalog.
     #[must_use]
+    #[inline(always)]
     pub fn permission_id(&self, name: &str) -> Option<PermissionId> {
         let number = self.permission_finder.find(&self.permissions, name)?;
         u16::try_from(number).ok().map(PermissionId)
@@ -155,6 +180,7 @@ impl Index {
         self.sets.bytes()
     }
 
+    #[inline(always)]
     pub(crate) fn compiled_role(&self, id: RoleId) -> Option<&CompiledRole> {
         self.roles.get(usize::from(id.0))
     }
@@ -164,8 +190,12 @@ impl Index {
     }
 
     /// What the role holds, inherited patterns too.
+    #[inline(always)]
     pub(crate) fn role_set(&self, id: RoleId) -> &[u64] {
-        self.compiled_role(id).map(|role| self.sets.get(role.all)).unwrap_or_default()
+        match self.compiled_role(id) {
+            Some(role) => self.sets.get(role.all),
+            None => &[],
+        }
     }
 
     /// The roles whose patterns the role holds, itself among them, least first.
@@ -178,6 +208,7 @@ impl Index {
         self.compiled_role(id).map(|role| role.grants.of(&self.grants)).unwrap_or_default()
     }
 
+    #[inline(always)]
     pub(crate) fn user(&self, id: &str) -> Option<&UserEntry> {
         let number = self.user_finder.find(&self.users, id)?;
         self.user_entries.get(number as usize)
@@ -187,19 +218,38 @@ impl Index {
         self.users.iter().zip(&self.user_entries)
     }
 
+    #[inline(always)]
     pub(crate) fn overrides_of(&self, user: Option<&UserEntry>) -> &[CompiledOverride] {
-        user.map(|entry| entry.overrides.of(&self.overrides)).unwrap_or_default()
+        match user {
+            Some(entry) => entry.overrides.of(&self.overrides),
+            None => &[],
+        }
     }
 
-    /// The stored roles of a user: the spelling, and the role it stands for.
-    pub(crate) fn stored_roles_of(
-        &self,
-        user: Option<&UserEntry>,
-    ) -> impl Iterator<Item = (&str, Option<RoleId>)> {
-        let numbers = user.map(|entry| entry.roles.of(&self.user_roles)).unwrap_or_default();
-        numbers.iter().map(|&number| {
-            (self.stored_spellings.get(number), self.stored_roles.get(number as usize).copied().flatten())
-        })
+    /// The numbers of the spellings of a user's stored roles.
+    #[inline(always)]
+    pub(crate) fn stored_roles_of(&self, user: Option<&UserEntry>) -> &[u32] {
+        match user {
+            Some(entry) => entry.roles.of(&self.user_roles),
+            None => &[],
+        }
+    }
+
+    /// The role that a spelling stands for.
+    #[inline(always)]
+    pub(crate) fn role_spelled(&self, spelling: Spelling<'_>) -> Option<RoleId> {
+        match spelling {
+            Spelling::Stored(number) => self.stored_roles.get(number as usize).copied().flatten(),
+            Spelling::Named(name) => self.role_id(name),
+        }
+    }
+
+    /// A spelling as a text.
+    pub(crate) fn spelling<'s>(&'s self, spelling: Spelling<'s>) -> &'s str {
+        match spelling {
+            Spelling::Stored(number) => self.stored_spellings.get(number),
+            Spelling::Named(name) => name,
+        }
     }
 
     pub(crate) fn covers(&self, pattern: PatternId, permission: PermissionId) -> bool {

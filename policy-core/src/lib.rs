@@ -50,6 +50,7 @@ pub mod keys;
 mod limits;
 mod lint;
 mod name;
+mod numbers;
 mod overrides;
 mod pattern;
 mod policy;
@@ -65,7 +66,7 @@ mod table;
 mod time;
 pub mod token;
 
-pub use bundle::{BundleError, ContentHash, FORMAT_VERSION, decode, decode_within, encode};
+pub use bundle::{BundleError, ContentHash, FORMAT_VERSION, decode, encode};
 pub use catalog::{Permission, PermissionId};
 pub use conflict::{Conflict, ConflictBreach, breaches};
 pub use decide::{Answer, Decision, Denial, Grant, Request, Roles};

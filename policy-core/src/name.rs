@@ -21,7 +21,7 @@ macro_rules! text_type {
                 &self.0
             }
 
-            fn from_checked(text: &str) -> Self {
+            pub(crate) fn from_checked(text: &str) -> Self {
                 Self(text.into())
             }
         }
@@ -80,8 +80,13 @@ impl PermissionName {
     /// # Errors
     /// Names the first byte, left to right, that cannot stand where it stands; a `*` is one.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
-        pattern::check(text, Kind::Permission)?;
+        Self::check(text)?;
         Ok(Self::from_checked(text))
+    }
+
+    /// As [`Self::parse`], without making one.
+    pub(crate) fn check(text: &str) -> Result<(), PatternError> {
+        pattern::check(text, Kind::Permission)
     }
 
     /// Whether `text` is a permission, without making one.
@@ -101,8 +106,13 @@ impl RoleName {
     /// # Errors
     /// When it is empty, longer than 128 bytes, or holds a control character.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        check(text, "role name", MAX_ROLE_NAME_BYTES, char::is_control)?;
+        Self::check(text)?;
         Ok(Self::from_checked(text))
+    }
+
+    /// As [`Self::parse`], without making one.
+    pub(crate) fn check(text: &str) -> Result<(), NameError> {
+        check(text, "role name", MAX_ROLE_NAME_BYTES, char::is_control)
     }
 }
 
@@ -112,8 +122,13 @@ impl Label {
     /// # Errors
     /// When it is empty, longer than 128 bytes, or holds a control character.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        check(text, "label", MAX_ROLE_NAME_BYTES, char::is_control)?;
+        Self::check(text)?;
         Ok(Self::from_checked(text))
+    }
+
+    /// As [`Self::parse`], without making one.
+    pub(crate) fn check(text: &str) -> Result<(), NameError> {
+        check(text, "label", MAX_ROLE_NAME_BYTES, char::is_control)
     }
 }
 
@@ -123,8 +138,13 @@ impl UserId {
     /// # Errors
     /// When it is empty, longer than 256 bytes, or holds U+0000.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        check(text, "user id", MAX_USER_ID_BYTES, |c| c == '\0')?;
+        Self::check(text)?;
         Ok(Self::from_checked(text))
+    }
+
+    /// As [`Self::parse`], without making one.
+    pub(crate) fn check(text: &str) -> Result<(), NameError> {
+        check(text, "user id", MAX_USER_ID_BYTES, |c| c == '\0')
     }
 
     /// Whether `text` is a user id, without making one.

@@ -25,8 +25,13 @@ impl Pattern {
     /// # Errors
     /// Names the first byte, left to right, that cannot stand where it stands.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
-        check(text, Kind::Pattern)?;
+        Self::check(text)?;
         Ok(Self::from_checked(text))
+    }
+
+    /// As [`Self::parse`], without making one.
+    pub(crate) fn check(text: &str) -> Result<(), PatternError> {
+        check(text, Kind::Pattern)
     }
 
     /// Whether the pattern matches `permission`, segment by segment (SPEC section 1).

@@ -1,10 +1,11 @@
 //! A whole policy, checked once and then immutable (SPEC section 2).
 
-mod inheritance;
+pub(crate) mod inheritance;
 
 use crate::catalog::Permission;
 use crate::conflict::Conflict;
 use crate::error::{LimitError, PolicyError};
+use crate::index::RoleId;
 use crate::limits::{MAX_OVERRIDES, MAX_PERMISSIONS, MAX_ROLES, MAX_USERS};
 use crate::name::{RoleName, UserId};
 use crate::overrides::Override;
@@ -61,7 +62,7 @@ impl Policy {
             return Err(PolicyError::DuplicatePermission(name.clone()));
         }
         order_roles(&mut parts.roles)?;
-        inheritance::check(&parts.roles)?;
+        check_inheritance(&parts.roles)?;
 
         parts.conflicts.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         if let Some(name) = repeated(&parts.conflicts, |conflict| &conflict.name) {
@@ -156,24 +157,52 @@ fn order_roles(roles: &mut [Role]) -> Result<(), PolicyError> {
         sort_set(&mut role.inherits);
         sort_set(&mut role.aliases);
     }
-    // All names, and then the aliases of role after role: a clash is told of the first spelling that was there before.
-    let mut spellings: Vec<(&RoleName, usize, &RoleName)> = Vec::new();
-    let names = roles.iter().map(|role| (&role.name, &role.name));
-    let aliases = roles.iter().flat_map(|role| role.aliases.iter().map(|alias| (alias, &role.name)));
-    for (place, (spelling, role)) in names.chain(aliases).enumerate() {
-        spellings.push((spelling, place, role));
+    let names = roles.iter().map(|role| (role.name.as_str(), role.name.as_str()));
+    let aliases =
+        roles.iter().flat_map(|role| role.aliases.iter().map(|alias| (alias.as_str(), role.name.as_str())));
+    alias_clash(&mut names.chain(aliases))
+}
+
+/// Whether a spelling stands for two roles. They come with the name of the role: first all names, and then the aliases of role after
+/// role, and a clash is told of the first spelling that was there before.
+pub(crate) fn alias_clash<'a>(
+    spellings: &mut dyn Iterator<Item = (&'a str, &'a str)>,
+) -> Result<(), PolicyError> {
+    let mut sorted: Vec<(&str, usize, &str)> = Vec::new();
+    for (place, (spelling, role)) in spellings.enumerate() {
+        sorted.push((spelling, place, role));
     }
-    spellings.sort_unstable_by(|(a, first, _), (b, second, _)| a.cmp(b).then(first.cmp(second)));
-    let pairs = spellings.iter().zip(spellings.iter().skip(1));
+    sorted.sort_unstable();
+    let pairs = sorted.iter().zip(sorted.iter().skip(1));
     let clashes = pairs.filter(|((a, ..), (b, ..))| a == b);
     match clashes.min_by_key(|(_, (_, place, _))| *place) {
         None => Ok(()),
         Some(((alias, _, first), (_, _, second))) => Err(PolicyError::AliasClash {
-            alias: RoleName::clone(alias),
-            first: RoleName::clone(first),
-            second: RoleName::clone(second),
+            alias: RoleName::from_checked(alias),
+            first: RoleName::from_checked(first),
+            second: RoleName::from_checked(second),
         }),
     }
+}
+
+fn check_inheritance(roles: &[Role]) -> Result<(), PolicyError> {
+    let mut parents = Vec::with_capacity(roles.len());
+    for role in roles {
+        let mut ids = Vec::with_capacity(role.inherits.len());
+        for inherited in &role.inherits {
+            let Some(id) = position(roles, inherited.as_str(), |role| role.name.as_str()) else {
+                return Err(PolicyError::UnknownInherited {
+                    role: role.name.clone(),
+                    inherits: inherited.clone(),
+                });
+            };
+            ids.push(RoleId::of(Some(id)));
+        }
+        parents.push(ids);
+    }
+    let parents = |role: usize| parents.get(role).map(Vec::as_slice).unwrap_or_default();
+    let name = |role: usize| roles.get(role).map(|role| role.name.as_str()).unwrap_or_default();
+    inheritance::check(roles.len(), &parents, &name)
 }
 
 fn merge_overrides(overrides: &mut Vec<Override>) {

@@ -23,6 +23,7 @@
 mod form;
 
 use crate::bundle::{self, BundleError, ContentHash};
+use crate::index::Index;
 use crate::keys::KeyId;
 use crate::policy::Policy;
 use crate::time::Timestamp;
@@ -144,6 +145,15 @@ impl VerifiedBundle<'_> {
     /// When it is signed and yet no bundle.
     pub fn decode(&self) -> Result<Policy, BundleError> {
         bundle::decode(self.bundle)
+    }
+
+    /// Reads the policy and compiles it at once ([`Index::from_bundle`]).
+    ///
+    /// # Errors
+    ///
+    /// When it is signed and yet no bundle, or too large to be compiled.
+    pub fn index(&self) -> Result<Index, BundleError> {
+        Index::from_bundle(self.bundle)
     }
 }
 

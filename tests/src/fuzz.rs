@@ -9,8 +9,8 @@ use pbac::env_file::EnvText;
 use pbac_wasm::{Instance, Subject};
 use policy_core::token::{KeyRing, TokenBuffer, TokenError};
 use policy_core::{
-    Label, Pattern, Permission, PermissionName, Policy, PolicyParts, Role, RoleName, Timestamp, UserId,
-    UserRoles, decode, encode,
+    Index, Label, Pattern, Permission, PermissionName, Policy, PolicyParts, Role, RoleName, Timestamp,
+    UserId, UserRoles, decode, encode,
 };
 use secrecy::ExposeSecret;
 use serde::de::IgnoredAny;
@@ -38,8 +38,17 @@ const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 /// The bytes of a bundle: as they are, and as the payload of a header that fits them, since hardly any would by chance.
 pub fn bundle(data: &[u8]) {
     for bytes in [data.to_vec(), with_header(data)] {
-        let Ok(policy) = decode(&bytes) else { continue };
+        let index = Index::from_bundle(&bytes);
+        let Ok(policy) = decode(&bytes) else {
+            index.expect_err("what is no policy makes no compiled form");
+            continue;
+        };
         assert_eq!(encode(&policy).unwrap(), bytes, "there is one bundle for a policy");
+        match (index, Index::compile(&policy)) {
+            (Ok(index), Ok(compiled)) => assert_eq!(format!("{index:?}"), format!("{compiled:?}")),
+            (Err(error), Err(limit)) => assert_eq!(error, limit.into()),
+            (index, compiled) => panic!("{index:?} and {compiled:?}"),
+        }
     }
 }
 

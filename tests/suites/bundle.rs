@@ -77,13 +77,28 @@ fn read(bytes: &[u8]) -> Result<Policy, BundleError> {
     let (result, usage) = measure(|| decode(bytes));
     let most = BYTES_BASE + BYTES_PER_BYTE * i64::try_from(bytes.len()).expect("a length");
     assert!(usage.peak_bytes <= most, "{} bytes held for {}: {bytes:?}", usage.peak_bytes, bytes.len());
+    let (index, usage) = measure(|| Index::from_bundle(bytes));
     match &result {
         Ok(policy) => {
             assert_eq!(encode(policy).expect("a bundle"), bytes, "read, it says something else");
-            // Compiling what could be read answers too, or names a limit.
-            let _ = Index::compile(policy);
+            // Compiling what could be read answers too, or names a limit, whichever way it is read.
+            match (index, Index::compile(policy)) {
+                (Ok(index), Ok(compiled)) => assert_eq!(format!("{index:?}"), format!("{compiled:?}")),
+                (Err(error), Err(limit)) => assert_eq!(error, limit.into()),
+                (index, compiled) => panic!("{index:?} and {compiled:?}: {bytes:?}"),
+            }
         }
-        Err(error) => assert!(!error.to_string().is_empty()),
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            let refused = index.expect_err("what is no policy makes no compiled form");
+            assert!(!refused.to_string().is_empty());
+            assert!(
+                usage.peak_bytes <= most,
+                "{} bytes held for {}: {bytes:?}",
+                usage.peak_bytes,
+                bytes.len()
+            );
+        }
     }
     result
 }

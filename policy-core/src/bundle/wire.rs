@@ -12,6 +12,7 @@
 //! As postcard has it: numbers and lengths of texts and lists are varints, microseconds in zigzag. Read here by hand, since what serde
 //! makes of it is several times as much code, which every WebAssembly module would carry.
 
+pub(crate) mod lists;
 mod outline;
 mod reader;
 
@@ -23,26 +24,18 @@ use crate::overrides::{Effect, Override};
 use crate::pattern::Pattern;
 use crate::policy::{Policy, PolicyParts, UserRoles, position};
 use crate::role::Role;
-use crate::room::Room;
 use crate::time::Timestamp;
 use alloc::string::String;
 use alloc::vec::Vec;
 use outline::Outline;
 use reader::{Malformed, Reader};
 
-/// How much memory the policy of a payload takes while it is made, or its compiled form but for its sets, at most.
-pub(crate) fn memory(payload: &[u8]) -> u64 {
-    Outline::read(payload).map_or(u64::MAX, |outline| outline.memory)
-}
-
 /// The policy of a payload.
-pub(super) fn read(payload: &[u8], room: Room<'_>) -> Result<Policy, BundleError> {
-    room(outline::memory_of(payload))?;
+pub(super) fn read(payload: &[u8]) -> Result<Policy, BundleError> {
     let outline = Outline::read(payload).map_err(Malformed::into_error)?;
     if outline.trailing > 0 {
         return Err(BundleError::TrailingBytes(outline.trailing));
     }
-    room(outline.memory)?;
     Ok(Policy::new(parts(Reader::new(payload), &outline)?)?)
 }
 
@@ -113,8 +106,8 @@ fn parts(mut reader: Reader<'_>, outline: &Outline<'_>) -> Result<PolicyParts, B
 
 /// The payload of a policy.
 pub(super) fn write(policy: &Policy) -> Vec<u8> {
-    let modules = distinct(policy.permissions().iter().map(|entry| entry.module.as_str()));
-    let spellings = distinct(policy.users().iter().flat_map(|entry| &entry.roles).map(RoleName::as_str));
+    let modules = distinct(policy.permissions().iter().map(|entry| entry.module.as_str()).collect());
+    let spellings = spellings(policy);
     let mut out = Writer(Vec::new());
     out.texts(modules.iter().copied());
     out.count(policy.permissions().len());
@@ -162,6 +155,11 @@ pub(super) fn write(policy: &Policy) -> Vec<u8> {
     out.0
 }
 
+/// Every spelling by which a user's roles are named.
+pub(crate) fn spellings(policy: &Policy) -> Vec<&str> {
+    distinct(policy.users().iter().flat_map(|entry| &entry.roles).map(RoleName::as_str).collect())
+}
+
 struct Writer(Vec<u8>);
 
 impl Writer {
@@ -200,8 +198,8 @@ impl Writer {
     }
 }
 
-pub(crate) fn distinct<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut list: Vec<&str> = texts.collect();
+/// The texts in byte order, none twice.
+pub(crate) fn distinct(mut list: Vec<&str>) -> Vec<&str> {
     list.sort_unstable();
     list.dedup();
     list

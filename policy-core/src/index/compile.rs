@@ -3,15 +3,16 @@
 mod roles;
 mod users;
 
-use super::{Cover, Index, PatternId, RoleId, Span};
-use crate::bundle::wire::distinct;
-use crate::bundle::{self, Measures};
+use super::source::{Source, SourceRole};
+use super::{Cover, Index, PatternId, RoleId, number};
+use crate::bundle::wire::{distinct, lists};
+use crate::bundle::{self, BundleError, ContentHash};
 use crate::catalog::PermissionId;
 use crate::error::LimitError;
 use crate::limits::{
     COMPILE_STEPS_BASE, COMPILE_STEPS_PER_INPUT_BYTE, COMPILED_BYTES_BASE, COMPILED_BYTES_PER_INPUT_BYTE,
 };
-use crate::pattern::{self, Pattern};
+use crate::pattern;
 use crate::policy::{Policy, position};
 use crate::room::{self, Room};
 use crate::set::{self, SetId, SetInterner};
@@ -27,33 +28,50 @@ impl Index {
     /// When the compiled form would take more memory or work than a policy of this size justifies
     /// ([`crate::COMPILED_BYTES_PER_INPUT_BYTE`], [`crate::COMPILE_STEPS_PER_INPUT_BYTE`]).
     pub fn compile(policy: &Policy) -> Result<Self, LimitError> {
-        Self::compile_within(policy, &room::unlimited)
+        let (hash, size) = bundle::measure(policy);
+        Self::make(&Source::of(policy), hash, size, &room::unlimited)
     }
 
-    /// Compiles a policy where memory is scarce: `room` is asked before it is taken, beyond what reading the policy from a bundle took
-    /// for a while ([`crate::decode_within`]).
+    /// Reads a bundle and compiles it at once: in less time and memory than by way of a [`Policy`], for whoever only asks for
+    /// decisions.
     ///
     /// # Errors
-    /// As [`Index::compile`]; and what `room` says.
-    pub fn compile_within(policy: &Policy, room: Room<'_>) -> Result<Self, LimitError> {
-        let Measures { hash, size, memory } = bundle::measure(policy);
-        room(memory)?;
+    /// As [`crate::decode`] and [`Index::compile`]. What is there twice or out of order is [`BundleError::NotCanonical`].
+    pub fn from_bundle(bytes: &[u8]) -> Result<Self, BundleError> {
+        Self::from_bundle_within(bytes, &room::unlimited)
+    }
+
+    /// As [`Index::from_bundle`], where memory is scarce: `room` is asked before it is taken.
+    ///
+    /// # Errors
+    /// As [`Index::from_bundle`]; and what `room` says, as [`PolicyError::Limit`](crate::PolicyError::Limit).
+    pub fn from_bundle_within(bytes: &[u8], room: Room<'_>) -> Result<Self, BundleError> {
+        let (hash, payload) = bundle::checked(bytes)?;
+        let source = lists::read(payload, room)?;
+        room(source.memory(payload.len()))?;
+        Ok(Self::make(&source, hash, payload.len(), room)?)
+    }
+
+    /// `size` is that of the payload.
+    fn make(source: &Source<'_>, hash: ContentHash, size: usize, room: Room<'_>) -> Result<Self, LimitError> {
+        // No table of texts has more bytes than the payload, where each of its texts stands.
+        LimitError::check("bytes of a policy", u32::MAX as usize, size)?;
         let seed = hash.seed();
         let mut budget = Budget::new(size, room);
-        let permissions = Texts::collect(policy.permissions().iter().map(|entry| entry.name.as_str()))?;
-        let mut sets = SetInterner::new(permissions.len(), seed);
+        let mut sets = SetInterner::new(source.permissions.len(), seed);
 
-        let patterns = distinct_patterns(policy);
-        let covers = patterns
-            .iter()
-            .map(|text| cover(text, policy, &mut sets, &mut budget))
-            .collect::<Result<Vec<_>, _>>()?;
-        let roles = RoleTables::compile(policy, &patterns, &covers, &mut sets, &mut budget)?;
-        let users = UserTables::compile(policy, &patterns)?;
+        let patterns = distinct_patterns(source);
+        let mut covers = Vec::with_capacity(patterns.len());
+        for text in &patterns {
+            covers.push(cover(text, &source.permissions, &mut sets, &mut budget)?);
+        }
+        let roles = RoleTables::compile(&source.roles, &patterns, &covers, &mut sets, &mut budget)?;
+        let users = UserTables::compile(source, &patterns);
 
-        let (spellings, spelling_roles) = spellings(policy)?;
+        let permissions = Texts::collect(source.permissions.iter().copied());
+        let (spellings, spelling_roles) = spellings(&source.roles);
         let spelling_finder = Finder::new(&spellings, seed);
-        let role_of = |text| {
+        let role_of = |text: &&str| {
             let number = spelling_finder.find(&spellings, text)?;
             spelling_roles.get(number as usize).copied()
         };
@@ -61,9 +79,9 @@ impl Index {
             hash,
             permission_finder: Finder::new(&permissions, seed),
             permissions,
-            role_names: Texts::collect(policy.roles().iter().map(|role| role.name.as_str()))?,
+            role_names: Texts::collect(source.roles.iter().map(|role| role.name)),
             roles: roles.compiled,
-            patterns: Texts::collect(patterns.iter().copied())?,
+            patterns: Texts::collect(patterns.iter().copied()),
             covers,
             grants: roles.grants,
             closures: roles.closures,
@@ -71,9 +89,9 @@ impl Index {
             user_finder: Finder::new(&users.ids, seed),
             users: users.ids,
             user_entries: users.entries,
-            user_roles: users.roles,
-            stored_roles: users.spellings.iter().map(role_of).collect(),
-            stored_spellings: users.spellings,
+            user_roles: source.user_roles.clone(),
+            stored_roles: source.spellings.iter().map(role_of).collect(),
+            stored_spellings: Texts::collect(source.spellings.iter().copied()),
             overrides: users.overrides,
             reasons: users.reasons,
             spellings,
@@ -157,19 +175,17 @@ impl<'r> Budget<'r> {
 const MIN_GRANT: u64 = 4096;
 
 /// Every pattern of a role or override, once, in byte order: its place is its number.
-fn distinct_patterns(policy: &Policy) -> Vec<&str> {
-    let of_roles = policy.roles().iter().flat_map(|role| &role.grants);
-    let of_overrides = policy.overrides().iter().map(|entry| &entry.pattern);
-    distinct(of_roles.chain(of_overrides).map(Pattern::as_str))
+fn distinct_patterns<'p>(source: &Source<'p>) -> Vec<&'p str> {
+    let mut patterns = Vec::new();
+    for role in &source.roles {
+        patterns.extend_from_slice(&role.grants);
+    }
+    patterns.extend(source.overrides.iter().map(|entry| entry.pattern));
+    distinct(patterns)
 }
 
-fn pattern_id(patterns: &[&str], wanted: &Pattern) -> PatternId {
-    number(position(patterns, wanted.as_str(), |text| text))
-}
-
-/// A place in a list of names, which together have fewer bytes than 32 bits count.
-fn number(position: Option<usize>) -> u32 {
-    position.and_then(|at| u32::try_from(at).ok()).unwrap_or(u32::MAX)
+fn pattern_id(patterns: &[&str], wanted: &str) -> PatternId {
+    number(position(patterns, wanted, |text| text))
 }
 
 /// A place in the catalog or among the roles, which have 65,535 entries at most.
@@ -177,44 +193,37 @@ fn small(position: usize) -> u16 {
     u16::try_from(position).unwrap_or(u16::MAX)
 }
 
-/// A span between two places of a list.
-fn span(start: usize, end: usize) -> Span {
-    Span { start: number(Some(start)), end: number(Some(end)) }
-}
-
 /// Every name and alias of a role, and the role it stands for.
-fn spellings(policy: &Policy) -> Result<(Texts, Vec<RoleId>), LimitError> {
+fn spellings(of: &[SourceRole<'_>]) -> (Texts, Vec<RoleId>) {
     let mut roles = Vec::new();
     let mut texts = Vec::new();
-    for (at, role) in policy.roles().iter().enumerate() {
-        for name in core::iter::once(&role.name).chain(&role.aliases) {
-            texts.push(name.as_str());
-            roles.push(RoleId(small(at)));
-        }
+    for (at, role) in of.iter().enumerate() {
+        texts.push(role.name);
+        texts.extend_from_slice(&role.aliases);
+        roles.resize(texts.len(), RoleId::of(Some(at)));
     }
-    Ok((Texts::collect(texts.into_iter())?, roles))
+    (Texts::collect(texts.into_iter()), roles)
 }
 
 /// Matches one pattern against the part of the catalog that begins as it does.
 fn cover(
     text: &str,
-    policy: &Policy,
+    catalog: &[&str],
     sets: &mut SetInterner,
     budget: &mut Budget<'_>,
 ) -> Result<Cover, LimitError> {
-    let catalog = policy.permissions();
     let prefix = text.split('*').next().unwrap_or_default();
-    let start = catalog.partition_point(|entry| entry.name.as_str() < prefix);
+    let start = catalog.partition_point(|name| *name < prefix);
     let beginning = catalog.get(start..).unwrap_or_default();
-    let length = beginning.partition_point(|entry| entry.name.as_str().starts_with(prefix));
+    let length = beginning.partition_point(|name| name.starts_with(prefix));
     let candidates = beginning.get(..length).unwrap_or_default();
     budget.take_steps(length.saturating_add(sets.pool().width()))?;
 
     let mut bits = sets.pool().empty();
     let mut run: Option<(usize, usize)> = None;
     let mut matched = 0_usize;
-    for (at, entry) in (start..).zip(candidates) {
-        if pattern::matches(text, entry.name.as_str()) {
+    for (at, name) in (start..).zip(candidates) {
+        if pattern::matches(text, name) {
             set::insert(&mut bits, PermissionId(small(at)));
             run = Some((run.map_or(at, |(first, _)| first), at.saturating_add(1)));
             matched = matched.saturating_add(1);

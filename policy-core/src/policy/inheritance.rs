@@ -1,9 +1,9 @@
 //! Checks that roles inherit what exists, without a circle, and not too deep (SPEC sections 2 and 6).
 
-use super::position;
 use crate::error::{Cycle, LimitError, PolicyError};
+use crate::index::RoleId;
 use crate::limits::MAX_INHERITANCE;
-use crate::role::Role;
+use crate::name::RoleName;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -17,25 +17,15 @@ enum Mark {
     Done(usize),
 }
 
-/// Checks roles that are sorted by name.
-pub(super) fn check(roles: &[Role]) -> Result<(), PolicyError> {
-    let mut parents = Vec::with_capacity(roles.len());
-    for role in roles {
-        let mut ids = Vec::with_capacity(role.inherits.len());
-        for inherited in &role.inherits {
-            let Some(id) = position(roles, inherited.as_str(), |role| role.name.as_str()) else {
-                return Err(PolicyError::UnknownInherited {
-                    role: role.name.clone(),
-                    inherits: inherited.clone(),
-                });
-            };
-            ids.push(id);
-        }
-        parents.push(ids);
-    }
-    let mut marks = vec![Mark::New; roles.len()];
-    for root in 0..roles.len() {
-        walk(root, roles, &parents, &mut marks)?;
+/// Checks so many roles; `name` says what they are called.
+pub(crate) fn check<'p>(
+    count: usize,
+    parents: &dyn Fn(usize) -> &'p [RoleId],
+    name: &dyn Fn(usize) -> &'p str,
+) -> Result<(), PolicyError> {
+    let mut marks = vec![Mark::New; count];
+    for root in 0..count {
+        walk(root, parents, name, &mut marks)?;
     }
     Ok(())
 }
@@ -43,12 +33,17 @@ pub(super) fn check(roles: &[Role]) -> Result<(), PolicyError> {
 /// One step of the walk: a role, its parents that are still to visit, and the longest chain found below it.
 struct Step<'a> {
     role: usize,
-    rest: core::slice::Iter<'a, usize>,
+    rest: core::slice::Iter<'a, RoleId>,
     depth: usize,
 }
 
 /// Walks depth first with a stack of its own, since recursion on hostile input could exhaust the thread's.
-fn walk(root: usize, roles: &[Role], parents: &[Vec<usize>], marks: &mut [Mark]) -> Result<(), PolicyError> {
+fn walk<'p>(
+    root: usize,
+    parents: &dyn Fn(usize) -> &'p [RoleId],
+    name: &dyn Fn(usize) -> &'p str,
+    marks: &mut [Mark],
+) -> Result<(), PolicyError> {
     let mut path: Vec<Step<'_>> = Vec::new();
     let mut entering = Some(root);
     loop {
@@ -56,17 +51,16 @@ fn walk(root: usize, roles: &[Role], parents: &[Vec<usize>], marks: &mut [Mark])
             match marks.get(role).copied() {
                 Some(Mark::New) => {
                     set(marks, role, Mark::Open);
-                    let rest = parents.get(role).map(|list| list.iter()).unwrap_or_default();
-                    path.push(Step { role, rest, depth: 0 });
+                    path.push(Step { role, rest: parents(role).iter(), depth: 0 });
                 }
-                Some(Mark::Open) => return Err(PolicyError::InheritanceCycle(cycle(&path, role, roles))),
+                Some(Mark::Open) => return Err(PolicyError::InheritanceCycle(cycle(&path, role, name))),
                 Some(Mark::Done(depth)) => deepen(&mut path, depth),
                 None => {}
             }
         }
         let Some(step) = path.last_mut() else { return Ok(()) };
         if let Some(&parent) = step.rest.next() {
-            entering = Some(parent);
+            entering = Some(parent.index());
             continue;
         }
         let (role, depth) = (step.role, step.depth);
@@ -90,7 +84,7 @@ fn deepen(path: &mut [Step<'_>], depth: usize) {
     }
 }
 
-fn cycle(path: &[Step<'_>], again: usize, roles: &[Role]) -> Cycle {
+fn cycle<'p>(path: &[Step<'_>], again: usize, name: &dyn Fn(usize) -> &'p str) -> Cycle {
     let circle = path.iter().map(|step| step.role).skip_while(|&role| role != again);
-    Cycle(circle.filter_map(|role| roles.get(role)).map(|role| role.name.clone()).collect())
+    Cycle(circle.map(|role| RoleName::from_checked(name(role))).collect())
 }

@@ -86,7 +86,8 @@ fn run(now: Timestamp, denied: bool) -> Result<(), u32> {
     let bundle: Vec<u8> = policy_core::encode(&policy).map_err(|_| 3u32)?;
     let policy = policy_core::decode(&bundle).map_err(|_| 4u32)?;
     check(policy_core::decode(bundle.get(1..).unwrap_or_default()).is_err(), 5)?;
-    let index = Index::compile(&policy).map_err(|_| 6u32)?;
+    let index = Index::from_bundle(&bundle).map_err(|_| 6u32)?;
+    check(Index::compile(&policy).is_ok_and(|other| other.content_hash() == index.content_hash()), 6)?;
 
     let request = Request { user: USER, roles: Roles::Stored, permission: "po.approve", now };
     let allowed = Decision::Allow(Grant::Role { role: ROLE, pattern: "po.*" });

@@ -6,7 +6,7 @@ use crate::slots::Slots;
 use alloc::boxed::Box;
 use core::cell::Cell;
 use core::fmt::Write;
-use policy_core::{Answer, Index, LimitError, PermissionId, PermissionName, PolicyError};
+use policy_core::{Answer, Index, LimitError, PermissionId, PermissionName};
 
 /// A policy that was loaded.
 pub(super) struct Loaded {
@@ -35,7 +35,7 @@ impl Loaded {
 }
 
 /// The permission of a number, where the policy has this tag and so many permissions.
-#[inline]
+#[inline(always)]
 pub(super) fn place(number: i32, tag: i32, permissions: usize) -> Result<PermissionId, Code> {
     let place = (number & 0xffff) as usize;
     match PermissionId::from_index(place) {
@@ -44,6 +44,7 @@ pub(super) fn place(number: i32, tag: i32, permissions: usize) -> Result<Permiss
     }
 }
 
+#[inline(always)]
 pub(super) fn policy(objects: &Slots<Object>, handle: i32) -> Result<&Loaded, Code> {
     match objects.get(handle)? {
         Object::Policy(loaded) => Ok(loaded),
@@ -81,11 +82,7 @@ impl Instance {
                 LimitError { limit: "bytes of memory", max: self.limit.0 as u64, value: bytes }
             })
         };
-        let read = policy_core::decode_within(bytes, &room).and_then(|policy| {
-            let compiled = Index::compile_within(&policy, &room);
-            compiled.map_err(|error| PolicyError::Limit(error).into())
-        });
-        match read {
+        match Index::from_bundle_within(bytes, &room) {
             Ok(index) => Ok(Box::new(Loaded::new(index))),
             Err(_) if full.get() => Err(Code::OutOfMemory),
             Err(error) => {

@@ -11,14 +11,20 @@ pub(super) struct Reader<'a> {
 
 /// What is wrong with a payload.
 #[derive(Clone, Copy)]
-pub(super) struct Malformed(&'static str);
+pub(super) enum Malformed {
+    Unreadable(&'static str),
+    NotCanonical,
+}
 
-const ENDS_EARLY: Malformed = Malformed("it ends too early");
-const NUMBER: Malformed = Malformed("a number in it is too large");
+const ENDS_EARLY: Malformed = Malformed::Unreadable("it ends too early");
+const NUMBER: Malformed = Malformed::Unreadable("a number in it is too large");
 
 impl Malformed {
     pub(super) fn into_error(self) -> BundleError {
-        BundleError::Malformed(String::from(self.0))
+        match self {
+            Self::Unreadable(why) => BundleError::Malformed(String::from(why)),
+            Self::NotCanonical => BundleError::NotCanonical,
+        }
     }
 }
 
@@ -49,6 +55,10 @@ impl<'a> Reader<'a> {
         let mut number = 0_u64;
         for shift in (0..u64::BITS).step_by(7) {
             let byte = self.byte()?;
+            // A number is written in as few bytes as it takes.
+            if byte == 0 && shift > 0 {
+                return Err(Malformed::NotCanonical);
+            }
             let bits = u64::from(byte & 0x7f);
             number |= bits << shift;
             if number >> shift != bits {
@@ -68,22 +78,27 @@ impl<'a> Reader<'a> {
 
     /// The length of something of which each piece takes a byte at least.
     pub(super) fn count(&mut self) -> Result<usize, Malformed> {
-        let count = self.long()?;
-        usize::try_from(count).ok().filter(|&count| count <= self.rest.len()).ok_or(ENDS_EARLY)
+        self.count_of(1)
+    }
+
+    /// The length of something of which each piece takes so many bytes at least.
+    pub(super) fn count_of(&mut self, bytes: usize) -> Result<usize, Malformed> {
+        let count = usize::try_from(self.long()?).map_err(|_| ENDS_EARLY)?;
+        if count.saturating_mul(bytes) > self.rest.len() { Err(ENDS_EARLY) } else { Ok(count) }
     }
 
     pub(super) fn text(&mut self) -> Result<&'a str, Malformed> {
         let length = self.count()?;
         let (text, rest) = self.rest.split_at_checked(length).ok_or(ENDS_EARLY)?;
         self.rest = rest;
-        core::str::from_utf8(text).map_err(|_| Malformed("a text in it is not UTF-8"))
+        core::str::from_utf8(text).map_err(|_| Malformed::Unreadable("a text in it is not UTF-8"))
     }
 
     pub(super) fn flag(&mut self) -> Result<bool, Malformed> {
         match self.byte()? {
             0 => Ok(false),
             1 => Ok(true),
-            _ => Err(Malformed("what is either so or not in it is neither")),
+            _ => Err(Malformed::Unreadable("what is either so or not in it is neither")),
         }
     }
 

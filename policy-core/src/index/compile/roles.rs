@@ -1,10 +1,9 @@
 //! The roles of a policy as sets, own and inherited.
 
-use super::{Budget, pattern_id, small, span};
+use super::{Budget, pattern_id};
 use crate::error::LimitError;
-use crate::index::{CompiledRole, Cover, PatternId, RoleId};
-use crate::policy::{Policy, position};
-use crate::role::Role;
+use crate::index::source::SourceRole;
+use crate::index::{CompiledRole, Cover, PatternId, RoleId, Span};
 use crate::set::{self, SetId, SetInterner};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -18,20 +17,19 @@ pub(super) struct RoleTables {
 
 impl RoleTables {
     pub(super) fn compile(
-        policy: &Policy,
+        roles: &[SourceRole<'_>],
         patterns: &[&str],
         covers: &[Cover],
         sets: &mut SetInterner,
         budget: &mut Budget<'_>,
     ) -> Result<Self, LimitError> {
-        let roles = policy.roles();
         let mut grants = Vec::new();
         let mut own = Vec::with_capacity(roles.len());
         for role in roles {
             let start = grants.len();
             grants.extend(role.grants.iter().map(|grant| pattern_id(patterns, grant)));
             let set = own_set(grants.get(start..).unwrap_or_default(), covers, sets, budget)?;
-            own.push((set, span(start, grants.len())));
+            own.push((set, Span::new(start, grants.len())));
         }
 
         let mut closures: Vec<Option<Vec<RoleId>>> = vec![None; roles.len()];
@@ -52,7 +50,7 @@ impl RoleTables {
             let all = budget.intern(&bits, sets)?;
             let start = flat.len();
             flat.extend_from_slice(members);
-            compiled.push(CompiledRole { own: own_id, all, grants, closure: span(start, flat.len()) });
+            compiled.push(CompiledRole { own: own_id, all, grants, closure: Span::new(start, flat.len()) });
         }
         Ok(Self { compiled, grants, closures: flat })
     }
@@ -86,17 +84,16 @@ fn own_set(
 /// at most, so the recursion is that deep at most.
 fn close(
     role: usize,
-    roles: &[Role],
+    roles: &[SourceRole<'_>],
     closures: &mut [Option<Vec<RoleId>>],
     budget: &mut Budget<'_>,
 ) -> Result<(), LimitError> {
     if closures.get(role).is_none_or(Option::is_some) {
         return Ok(());
     }
-    let mut members = vec![RoleId(small(role))];
-    let inherited = roles.get(role).map(|role| role.inherits.as_slice()).unwrap_or_default();
-    for name in inherited {
-        let Some(parent) = position(roles, name.as_str(), |role| role.name.as_str()) else { continue };
+    let mut members = vec![RoleId::of(Some(role))];
+    let inherited = roles.get(role).map(|role| role.parents.as_slice()).unwrap_or_default();
+    for parent in inherited.iter().map(|parent| parent.index()) {
         close(parent, roles, closures, budget)?;
         let of_parent = closures.get(parent).and_then(Option::as_deref).unwrap_or_default();
         budget.take_steps(of_parent.len())?;
