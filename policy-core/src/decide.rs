@@ -1,12 +1,13 @@
 //! The decision (SPEC section 3).
 
 use crate::catalog::PermissionId;
-use crate::index::{CompiledOverride, Index, PatternId, RoleId, UserEntry};
+use crate::index::{Index, PatternId, RoleId, UserEntry};
 use crate::name::{PermissionName, UserId};
 use crate::overrides::Effect;
 use crate::set;
 use crate::time::Timestamp;
 use core::fmt;
+use core::slice::Iter;
 use serde::Serialize;
 
 /// One question: may this user do this now?
@@ -199,7 +200,7 @@ impl Index {
     /// Answers with the kind of the reason. Allocates nothing.
     #[must_use]
     pub fn answer(&self, request: &Request<'_>) -> Answer {
-        match self.subject(request) {
+        match self.find_subject(request) {
             Ok((user, permission)) => self.verdict(user, request.roles, permission, request.now).into(),
             Err(denial) => denial.into(),
         }
@@ -226,6 +227,14 @@ impl Index {
         &self,
         request: &Request<'_>,
     ) -> Result<(Option<&UserEntry>, PermissionId), Denial<'static>> {
+        self.find_subject(request)
+    }
+
+    #[inline(always)]
+    fn find_subject(
+        &self,
+        request: &Request<'_>,
+    ) -> Result<(Option<&UserEntry>, PermissionId), Denial<'static>> {
         let user = self.user(request.user);
         if user.is_none() && !UserId::is_valid(request.user) {
             return Err(Denial::InvalidRequest);
@@ -237,6 +246,7 @@ impl Index {
         }
     }
 
+    #[inline(always)]
     fn verdict(
         &self,
         user: Option<&UserEntry>,
@@ -244,17 +254,21 @@ impl Index {
         permission: PermissionId,
         now: Timestamp,
     ) -> Verdict {
-        let applies =
-            |entry: &&CompiledOverride| entry.is_active(now) && self.covers(entry.pattern, permission);
         // Denies lie before allows, each in byte order, so the first that applies is the one to name.
-        if let Some(entry) = self.overrides_of(user).iter().find(applies) {
-            return match entry.effect {
-                Effect::Deny => Verdict::Denied(entry.pattern),
-                Effect::Allow => Verdict::AllowedByOverride(entry.pattern),
-            };
+        for entry in self.overrides_of(user) {
+            if entry.is_active(now) && self.covers(entry.pattern, permission) {
+                return match entry.effect {
+                    Effect::Deny => Verdict::Denied(entry.pattern),
+                    Effect::Allow => Verdict::AllowedByOverride(entry.pattern),
+                };
+            }
         }
-        if self.roles_of(user, roles).any(|role| set::contains(self.role_set(role), permission)) {
-            return Verdict::AllowedByRole;
+        for spelling in self.spelled_roles_of(user, roles) {
+            if let Some(role) = self.role_spelled(spelling)
+                && set::contains(self.role_set(role), permission)
+            {
+                return Verdict::AllowedByRole;
+            }
         }
         Verdict::NoGrant
     }
@@ -282,26 +296,55 @@ impl Index {
     }
 
     /// The known roles of a user, in the order given; one may come twice.
+    #[inline(always)]
     pub(crate) fn roles_of<'s>(
         &'s self,
         user: Option<&'s UserEntry>,
         roles: Roles<'s>,
     ) -> impl Iterator<Item = RoleId> + 's {
-        self.spelled_roles_of(user, roles).filter_map(|(_, role)| role)
+        self.spelled_roles_of(user, roles).filter_map(|spelling| self.role_spelled(spelling))
     }
 
-    /// The roles of a user as they are spelled, and what each spelling stands for.
+    /// The roles of a user as they are spelled.
+    #[inline(always)]
     pub(crate) fn spelled_roles_of<'s>(
         &'s self,
         user: Option<&'s UserEntry>,
         roles: Roles<'s>,
-    ) -> impl Iterator<Item = (&'s str, Option<RoleId>)> + 's {
+    ) -> SpelledRoles<'s> {
         let (stored, named) = match roles {
             Roles::Stored => (user, [].as_slice()),
             Roles::Named(names) => (None, names),
         };
-        let named = named.iter().map(|&name| (name, self.role_id(name)));
-        self.stored_roles_of(stored).chain(named)
+        SpelledRoles { stored: self.stored_roles_of(stored).iter(), named: named.iter() }
+    }
+}
+
+/// How a role of a user is spelled.
+#[derive(Clone, Copy)]
+pub(crate) enum Spelling<'s> {
+    /// As the stored spelling with this number.
+    Stored(u32),
+    /// As a request does.
+    Named(&'s str),
+}
+
+/// The roles of a user: stored ones, or those that a request names. A type of its own, since adapters that are chained are made anew
+/// for each use.
+pub(crate) struct SpelledRoles<'s> {
+    stored: Iter<'s, u32>,
+    named: Iter<'s, &'s str>,
+}
+
+impl<'s> Iterator for SpelledRoles<'s> {
+    type Item = Spelling<'s>;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.stored.next() {
+            Some(&number) => Some(Spelling::Stored(number)),
+            None => self.named.next().map(|&name| Spelling::Named(name)),
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! Why a decision came out as it did, and what nearly changed it.
 
 use crate::bundle::wire::distinct;
-use crate::catalog::PermissionId;
 use crate::decide::{Decision, Request, Roles};
 use crate::index::{CompiledOverride, Index, RoleId, UserEntry};
 use crate::overrides::Effect;
@@ -85,21 +84,31 @@ impl Index {
             shadowed: Vec::new(),
             expired: Vec::new(),
             nearest: None,
-            unknown_roles: distinct(self.unknown_roles(request.user, request.roles)),
+            unknown_roles: distinct(self.unknown_roles(request.user, request.roles).collect()),
         };
+        let by_role = self.role_rules(user, request);
         if let Ok((_, permission)) = self.subject(request) {
-            let mut rules = self.matching_rules(user, request, permission);
+            // The deciding one first.
+            let mut rules = Vec::new();
+            for entry in self.overrides_of(user).iter().filter(|entry| self.covers(entry.pattern, permission))
+            {
+                let rule = self.override_rule(entry);
+                if entry.is_active(request.now) {
+                    rules.push(rule);
+                } else {
+                    explanation.expired.push(Expired { rule });
+                }
+            }
+            for rule in by_role.iter().filter(|rule| self.covers(rule.1, permission)) {
+                rules.push(self.role_rule(*rule));
+            }
             if !rules.is_empty() {
                 explanation.winner = Some(rules.remove(0));
             }
             explanation.shadowed = rules;
-            let overrides = self.overrides_of(user).iter();
-            let over = overrides
-                .filter(|entry| !entry.is_active(request.now) && self.covers(entry.pattern, permission));
-            explanation.expired = over.map(|entry| Expired { rule: self.override_rule(entry) }).collect();
         }
         if !decision.is_allowed() && explanation.winner.is_none() {
-            explanation.nearest = self.nearest(user, request);
+            explanation.nearest = self.nearest(user, request, &by_role);
         }
         explanation
     }
@@ -112,9 +121,9 @@ impl Index {
         let held = |role| self.closure(role).iter().map(|&holder| self.grants(holder).len());
         let mut rules = self.overrides_of(entry).len();
         let mut spelled = 0_usize;
-        for (_, role) in self.spelled_roles_of(entry, roles) {
+        for spelling in self.spelled_roles_of(entry, roles) {
             spelled = spelled.saturating_add(1);
-            rules = role.into_iter().flat_map(held).fold(rules, usize::saturating_add);
+            rules = self.role_spelled(spelling).into_iter().flat_map(held).fold(rules, usize::saturating_add);
         }
         // Lists grow by doubling, and copy themselves then. So do spellings.
         let each = size_of::<Rule<'_>>().saturating_add(size_of::<(RoleId, u32, RoleId)>());
@@ -122,58 +131,42 @@ impl Index {
         rules.saturating_add(spelled.saturating_mul(size_of::<&str>()).saturating_mul(8)).saturating_add(4096)
     }
 
-    /// The rules that match, the deciding one first.
-    fn matching_rules<'s>(
-        &'s self,
-        user: Option<&'s UserEntry>,
-        request: &Request<'s>,
-        permission: PermissionId,
-    ) -> Vec<Rule<'s>> {
-        let overrides = self.overrides_of(user).iter();
-        let active =
-            overrides.filter(|entry| entry.is_active(request.now) && self.covers(entry.pattern, permission));
-        let mut rules: Vec<Rule<'_>> = active.map(|entry| self.override_rule(entry)).collect();
-        let by_role = self.role_rules(user, request);
-        rules.extend(
-            by_role
-                .into_iter()
-                .filter(|&(_, pattern, _)| self.covers(pattern, permission))
-                .map(|rule| self.role_rule(rule)),
-        );
-        rules
-    }
-
     /// Every pattern that the user holds through roles, by holding role, pattern, and role of the user.
-    fn role_rules<'s>(
-        &'s self,
-        user: Option<&'s UserEntry>,
-        request: &Request<'s>,
-    ) -> Vec<(RoleId, u32, RoleId)> {
-        let mut rules: Vec<_> = self
-            .roles_of(user, request.roles)
-            .flat_map(|through| self.closure(through).iter().map(move |&holder| (holder, through)))
-            .flat_map(|(holder, through)| {
-                self.grants(holder).iter().map(move |&pattern| (holder, pattern, through))
-            })
-            .collect();
+    fn role_rules(&self, user: Option<&UserEntry>, request: &Request<'_>) -> Vec<(RoleId, u32, RoleId)> {
+        let mut rules = Vec::new();
+        for through in self.roles_of(user, request.roles) {
+            for &holder in self.closure(through) {
+                for &pattern in self.grants(holder) {
+                    rules.push((holder, pattern, through));
+                }
+            }
+        }
         rules.sort_unstable();
         // Held through several roles is still one rule; the first of them is named.
         rules.dedup_by_key(|&mut (holder, pattern, _)| (holder, pattern));
         rules
     }
 
-    fn nearest<'s>(&'s self, user: Option<&'s UserEntry>, request: &Request<'s>) -> Option<NearMiss<'s>> {
-        let allows = self.overrides_of(user).iter();
-        let allows = allows.filter(|entry| entry.effect == Effect::Allow && entry.is_active(request.now));
-        let rules = allows.map(|entry| self.override_rule(entry));
-        let rules = rules.chain(self.role_rules(user, request).into_iter().map(|rule| self.role_rule(rule)));
+    fn nearest(
+        &self,
+        user: Option<&UserEntry>,
+        request: &Request<'_>,
+        by_role: &[(RoleId, u32, RoleId)],
+    ) -> Option<NearMiss<'_>> {
         let mut nearest: Option<NearMiss<'_>> = None;
-        for rule in rules {
-            let (Rule::Override { pattern, .. } | Rule::Role { pattern, .. }) = rule;
-            let matching_segments = matching_segments(pattern, request.permission);
+        let mut consider = |rule, pattern| {
+            let matching_segments = matching_segments(self.patterns.get(pattern), request.permission);
             if matching_segments > nearest.map_or(0, |near| near.matching_segments) {
                 nearest = Some(NearMiss { rule, matching_segments });
             }
+        };
+        for entry in self.overrides_of(user) {
+            if entry.effect == Effect::Allow && entry.is_active(request.now) {
+                consider(self.override_rule(entry), entry.pattern);
+            }
+        }
+        for &rule in by_role {
+            consider(self.role_rule(rule), rule.1);
         }
         nearest
     }

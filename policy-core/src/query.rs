@@ -50,7 +50,8 @@ impl Index {
     /// grant nothing (SPEC section 3).
     pub fn unknown_roles<'s>(&'s self, user: &str, roles: Roles<'s>) -> impl Iterator<Item = &'s str> + 's {
         let spelled = self.spelled_roles_of(self.user(user), roles);
-        spelled.filter_map(|(text, role)| role.is_none().then_some(text))
+        let unknown = spelled.filter(|spelling| self.role_spelled(*spelling).is_none());
+        unknown.map(|spelling| self.spelling(spelling))
     }
 
     /// The ids of the users whose stored roles or overrides the policy carries, in byte order.

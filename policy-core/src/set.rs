@@ -1,12 +1,11 @@
 //! Sets of permissions as bits, each different set kept once.
 
 use crate::catalog::PermissionId;
-use crate::table;
+use crate::numbers::Numbers;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hasher};
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
 
 /// How many permissions a word holds.
 const WORD_BITS: usize = u64::BITS as usize;
@@ -23,7 +22,7 @@ const fn place(permission: PermissionId) -> (usize, u64) {
 }
 
 /// Whether the set holds the permission.
-#[inline]
+#[inline(always)]
 pub(crate) fn contains(set: &[u64], permission: PermissionId) -> bool {
     let (word, bit) = place(permission);
     set.get(word).is_some_and(|word| word & bit != 0)
@@ -102,7 +101,7 @@ pub(crate) struct SetPool {
 
 impl SetPool {
     /// The set with this number.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, id: SetId) -> &[u64] {
         let start = (id.0 as usize).saturating_mul(self.width);
         self.words.get(start..start.saturating_add(self.width)).unwrap_or_default()
@@ -128,7 +127,7 @@ impl SetPool {
 pub(crate) struct SetInterner {
     pool: SetPool,
     /// Numbers of sets.
-    known: HashTable<u32>,
+    known: Numbers,
     hasher: FixedState,
 }
 
@@ -137,7 +136,7 @@ impl SetInterner {
     pub(crate) fn new(permissions: usize, seed: u64) -> Self {
         Self {
             pool: SetPool { words: Vec::new(), width: words_for(permissions) },
-            known: HashTable::new(),
+            known: Numbers::with_capacity(0),
             hasher: FixedState::with_seed(seed),
         }
     }
@@ -145,13 +144,12 @@ impl SetInterner {
     /// The number of this set, which is added unless it is there.
     pub(crate) fn intern(&mut self, set: &[u64]) -> SetId {
         let hash = hash_set(&self.hasher, set);
-        if let Some(&id) = self.known.find(hash, |&id| self.pool.get(SetId(id)) == set) {
+        if let Some(id) = self.known.find(hash, |id| self.pool.get(SetId(id)) == set) {
             return SetId(id);
         }
         let id = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
         self.pool.words.extend_from_slice(set);
-        let (pool, hasher) = (&self.pool, &self.hasher);
-        table::insert(&mut self.known, hash, id, &|id| hash_set(hasher, pool.get(SetId(id))));
+        self.known.insert(hash, id);
         SetId(id)
     }
 

@@ -54,7 +54,7 @@ pub(crate) struct Arguments<'i>(&'i [u8]);
 
 impl<'i> Arguments<'i> {
     /// The next argument, of so many bytes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn bytes(&mut self, length: i32) -> Result<&'i [u8], Code> {
         let length = usize::try_from(length).map_err(|_| Code::BadLength)?;
         let (argument, rest) = self.0.split_at_checked(length).ok_or(Code::BadLength)?;
@@ -63,7 +63,7 @@ impl<'i> Arguments<'i> {
     }
 
     /// The next argument, which is a text.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn text(&mut self, length: i32) -> Result<&'i str, Code> {
         text(self.bytes(length)?)
     }
@@ -118,7 +118,7 @@ fn split(list: &[u8]) -> Option<(&[u8], &[u8])> {
 const FEW: usize = 32;
 
 /// Calls `ask` with the roles that a call names.
-#[inline]
+#[inline(always)]
 pub(crate) fn with_roles<R>(
     roles: Option<List<'_>>,
     limit: Limit,

@@ -58,7 +58,7 @@ impl<T> Slots<T> {
     }
 
     /// The object of a handle.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, handle: i32) -> Result<&T, Code> {
         let (at, generation) = parts(handle);
         match self.places.get(at) {

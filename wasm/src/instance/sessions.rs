@@ -64,7 +64,7 @@ impl Instance {
     }
 
     /// `pbac_session_check`
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn session_check(&self, handle: i32, permission: i32, now: i64) -> i32 {
         let answer = self.open_session(handle).and_then(|open| {
@@ -87,7 +87,7 @@ impl Instance {
         flat(self.output.finish(written))
     }
 
-    #[inline]
+    #[inline(always)]
     fn open_session(&self, handle: i32) -> Result<&OpenSession, Code> {
         match self.objects.get(handle)? {
             Object::Session(open) => Ok(open),
