@@ -157,12 +157,12 @@ const MEMBERS: [&str; 3] = ["method", "path", "permission"];
 
 fn read<'a>(json: &mut Json<'a>) -> Result<Vec<Members<'a>>, Fault> {
     let mut routes: Option<Vec<Members<'a>>> = None;
-    json.object(|json, name| {
+    json.object(&mut |json, name| {
         if name != "routes" || routes.is_some() {
             return Err(Fault::Form);
         }
         let routes = routes.insert(Vec::new());
-        json.list(|json| {
+        json.list(&mut |json| {
             let mut members = [const { Value::Absent }; 3];
             json.members(&MEMBERS, &mut members, true)?;
             routes.push(members);

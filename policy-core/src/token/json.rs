@@ -70,7 +70,7 @@ impl<'a> Json<'a> {
         values: &mut [Value<'a>],
         strict: bool,
     ) -> Result<(), Fault> {
-        self.object(|reader, name| {
+        self.object(&mut |reader, name| {
             let place = names.iter().position(|known| *known == name);
             match place.and_then(|place| values.get_mut(place)) {
                 Some(value @ Value::Absent) => *value = reader.value()?,
@@ -84,9 +84,9 @@ impl<'a> Json<'a> {
     /// Reads an object: calls `member` with each name, to read the value.
     pub(crate) fn object(
         &mut self,
-        mut member: impl FnMut(&mut Self, &str) -> Result<(), Fault>,
+        member: &mut dyn FnMut(&mut Self, &str) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        self.items(b'{', b'}', |reader| {
+        self.items(b'{', b'}', &mut |reader| {
             let name = reader.string()?;
             reader.colon()?;
             member(reader, &name)
@@ -94,7 +94,10 @@ impl<'a> Json<'a> {
     }
 
     /// Reads a list: calls `item` for each, to read it.
-    pub(crate) fn list(&mut self, item: impl FnMut(&mut Self) -> Result<(), Fault>) -> Result<(), Fault> {
+    pub(crate) fn list(
+        &mut self,
+        item: &mut dyn FnMut(&mut Self) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         self.items(b'[', b']', item)
     }
 
@@ -102,7 +105,7 @@ impl<'a> Json<'a> {
         &mut self,
         open: u8,
         close: u8,
-        mut item: impl FnMut(&mut Self) -> Result<(), Fault>,
+        item: &mut dyn FnMut(&mut Self) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         match self.peek() {
             Some(byte) if byte == open => self.step(),
@@ -144,7 +147,7 @@ impl<'a> Json<'a> {
             Some(b'"') => self.string().map(Value::Text),
             Some(b'[') => self.texts(),
             Some(b'{') => {
-                self.object(|reader, _| reader.skip())?;
+                self.object(&mut |reader, _| reader.skip())?;
                 Ok(Value::Other)
             }
             Some(b'n') => self.word("null").map(|()| Value::Null),
@@ -158,7 +161,7 @@ impl<'a> Json<'a> {
     fn texts(&mut self) -> Result<Value<'a>, Fault> {
         let mut texts = Vec::new();
         let mut only_texts = true;
-        self.list(|reader| {
+        self.list(&mut |reader| {
             match reader.value()? {
                 Value::Text(text) if only_texts => texts.push(text),
                 Value::Text(_) => {}

@@ -72,7 +72,7 @@ const OF_RULES: [&str; 4] = ["leeway", "token_life", "issuers", "audiences"];
 
 impl<'a> Document<'a> {
     fn read(&mut self, json: &mut Json<'a>) -> Result<(), Fault> {
-        json.object(|json, part| {
+        json.object(&mut |json, part| {
             match part {
                 "keys" if self.keys.is_none() => self.keys = Some(list(json, &OF_KEY)?),
                 "revoked" if self.revoked.is_none() => self.revoked = Some(list(json, &OF_REVOCATION)?),
@@ -91,7 +91,7 @@ impl<'a> Document<'a> {
 /// Reads a list of objects whose members have these names.
 fn list<'a>(json: &mut Json<'a>, names: &[&str]) -> Result<Vec<Members<'a>>, Fault> {
     let mut objects = Vec::new();
-    json.list(|json| {
+    json.list(&mut |json| {
         let mut values = [const { Value::Absent }; 10];
         json.members(names, &mut values, false)?;
         objects.push(values);
