@@ -13,14 +13,15 @@ pub(crate) fn write(output: &mut Output, value: impl FnOnce(&mut Json<'_>)) -> R
     json.full
 }
 
-/// An explanation as JSON, for a host that gives as much memory as it takes.
-#[must_use]
-pub fn to_json(explanation: &Explanation<'_>) -> String {
+/// An explanation as JSON.
+///
+/// # Errors
+///
+/// [`Code::OutOfMemory`] when there is no memory for it.
+pub fn to_json(explanation: &Explanation<'_>, limit: Limit) -> Result<String, Code> {
     let mut output = Output::new();
-    match write(output.begin(Limit(usize::MAX)), |json| json.explanation(explanation)) {
-        Ok(()) => String::from_utf8(output.into_bytes()).unwrap_or_default(),
-        Err(_) => String::new(),
-    }
+    write(output.begin(limit), |json| json.explanation(explanation))?;
+    Ok(String::from_utf8(output.into_bytes()).unwrap_or_default())
 }
 
 /// What is being written. That there is no memory for more is remembered, and said in the end: less code than to ask each time.
@@ -299,7 +300,10 @@ mod tests {
             ..explanation.clone()
         };
         for explanation in [explanation, expired] {
-            assert_eq!(to_json(&explanation), serde_json::to_string(&explanation).unwrap());
+            assert_eq!(
+                to_json(&explanation, Limit::DEFAULT).unwrap(),
+                serde_json::to_string(&explanation).unwrap()
+            );
         }
         for decision in [
             Decision::Deny(Denial::NoGrant),

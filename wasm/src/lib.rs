@@ -14,12 +14,14 @@ mod exports;
 mod instance;
 mod json;
 mod memory;
+mod numbers;
 mod slots;
 
 pub use code::{Code, describe};
 pub use instance::{Instance, Subject};
 pub use json::to_json;
-pub use memory::{Counting, used};
+pub use memory::{Counting, Limit, of_holders, of_ring, of_session, of_token, used};
+pub use numbers::Numbers;
 pub use policy_core;
 /// A text or bytes that are wiped when dropped.
 pub use zeroize::Zeroizing as Secret;

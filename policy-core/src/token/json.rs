@@ -94,10 +94,7 @@ impl<'a> Json<'a> {
     }
 
     /// Reads a list: calls `item` for each, to read it.
-    pub(crate) fn list(
-        &mut self,
-        item: &mut dyn FnMut(&mut Self) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+    pub(crate) fn list(&mut self, item: &mut dyn FnMut(&mut Self) -> Result<(), Fault>) -> Result<(), Fault> {
         self.items(b'[', b']', item)
     }
 

@@ -5,7 +5,7 @@ use super::{Instance, Object, flat};
 use crate::buffer::{Arguments, Input, text, with_roles};
 use crate::code::{Code, number};
 use crate::json;
-use crate::memory::Limit;
+use crate::memory::{Limit, of_holders, of_session};
 use crate::slots::Slots;
 use policy_core::{Answer, Request, Roles, Timestamp};
 
@@ -71,7 +71,7 @@ impl Instance {
         let now = Timestamp::from_micros(now);
         let answer =
             ask_at_once(&self.objects, &self.input, self.limit, subject, |loaded, user, roles, _| {
-                let id = loaded.id(permission)?;
+                let id = loaded.numbers.id(permission)?;
                 Ok(number(loaded.index.answer_by_id(user, roles, id, now)))
             });
         flat(answer)
@@ -126,7 +126,7 @@ impl Instance {
         let now = Timestamp::from_micros(now);
         let (output, limit) = (self.output.begin(self.limit), self.limit);
         let count = ask(&self.objects, &self.input, limit, subject, &mut |loaded, user, roles, _| {
-            limit.room(super::sessions::memory(loaded.permissions))?;
+            limit.room(of_session(loaded.numbers.count()))?;
             let session = loaded.index.session(user, roles, now);
             output.lines(session.permissions().map(|id| loaded.index.permission(id)))
         });
@@ -139,9 +139,7 @@ impl Instance {
         let (output, limit) = (self.output.begin(self.limit), self.limit);
         let written = policy(&self.objects, handle).and_then(|loaded| {
             let permission = self.input.arguments().text(permission)?;
-            // Two lists that grow by doubling.
-            let names = loaded.index.user_ids().len().saturating_add(loaded.index.role_names().len());
-            limit.room((names as u64).saturating_mul(size_of::<[&str; 3]>() as u64))?;
+            limit.room(of_holders(&loaded.index))?;
             match loaded.index.who_can(permission, now) {
                 Ok(holders) => json::write(output, |json| json.holders(&holders)).map(|()| output.length()),
                 Err(denial) => Ok(number(denial.into())),

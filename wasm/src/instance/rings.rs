@@ -4,6 +4,7 @@ use super::{Instance, Object, flat};
 use crate::buffer::Output;
 use crate::code::{Code, token_number};
 use crate::json;
+use crate::memory::{of_ring, of_token};
 use crate::slots::Slots;
 use alloc::boxed::Box;
 use core::fmt::Write;
@@ -40,11 +41,9 @@ impl Instance {
     }
 
     fn read_ring(&mut self, document: i32) -> Result<Box<KeyRing>, Code> {
-        /// What a byte of the document may become: values of members that are not there, in a list that grows, for `{},`.
-        const PER_BYTE: u64 = 320;
         let output = self.output.begin(self.limit);
         let text = self.input.arguments().text(document)?;
-        self.limit.room((text.len() as u64).saturating_mul(PER_BYTE).saturating_add(4096))?;
+        self.limit.room(of_ring(text.len()))?;
         KeyRing::from_document(text).map(Box::new).map_err(|error| {
             // Where there is no memory for all of the reason, its beginning has to do.
             let _ = write!(output, "{error}");
@@ -67,13 +66,10 @@ impl Instance {
 
     /// `pbac_token_verify`
     pub fn token_verify(&mut self, handle: i32, token: i32, now: i64) -> i32 {
-        /// What a byte of a token may become: lists of claims that grow, of short texts with escapes.
-        const PER_BYTE: u64 = 96;
         let output = self.output.begin(self.limit);
         let written = ring(&self.objects, handle).and_then(|ring| {
             let token = self.input.arguments().bytes(token)?;
-            let length = token.len().min(policy_core::token::MAX_TOKEN_BYTES) as u64;
-            self.limit.room(length.saturating_mul(PER_BYTE).saturating_add(4096))?;
+            self.limit.room(of_token(token.len()))?;
             let buffer = self.token.get_or_insert_default();
             // What is no text is no token either.
             let token = core::str::from_utf8(token).map_err(|_| TokenError::MalformedToken);

@@ -1,10 +1,12 @@
 //! What a user may, resolved once.
 
-use super::policies::{Loaded, place};
+use super::policies::Loaded;
 use super::questions::{Subject, ask};
 use super::{Instance, Object, flat};
 use crate::buffer::Output;
 use crate::code::Code;
+use crate::memory::of_session;
+use crate::numbers::Numbers;
 use policy_core::{Session, Timestamp};
 
 /// A session that has a handle.
@@ -12,13 +14,7 @@ pub(super) struct OpenSession {
     /// The handle of its policy, with which it is freed.
     pub(super) policy: i32,
     session: Session,
-    tag: i32,
-    permissions: usize,
-}
-
-/// What resolving a session over so many permissions may take in bytes: its set, and another one to make it.
-pub(super) const fn memory(permissions: usize) -> u64 {
-    (permissions as u64 / 8).saturating_add(64).saturating_mul(3)
+    numbers: Numbers,
 }
 
 impl OpenSession {
@@ -26,8 +22,8 @@ impl OpenSession {
         let (from, until) = (self.session.resolved_at(), self.session.valid_until());
         output.push(&from.micros().to_le_bytes())?;
         output.push(&until.map_or(i64::MAX, Timestamp::micros).to_le_bytes())?;
-        output.push(&(self.tag >> 16).to_le_bytes())?;
-        output.push(&u32::try_from(self.permissions).unwrap_or(u32::MAX).to_le_bytes())?;
+        output.push(&self.numbers.tag().to_le_bytes())?;
+        output.push(&u32::try_from(self.numbers.count()).unwrap_or(u32::MAX).to_le_bytes())?;
         for word in self.session.words() {
             output.push(&word.to_le_bytes())?;
         }
@@ -53,10 +49,10 @@ impl Instance {
         let now = Timestamp::from_micros(now);
         let mut resolved = None;
         ask(&self.objects, &self.input, self.limit, subject, &mut |loaded, user, roles, _| {
-            let &Loaded { ref index, tag, permissions } = loaded;
-            self.limit.room(memory(permissions))?;
+            let &Loaded { ref index, numbers } = loaded;
+            self.limit.room(of_session(numbers.count()))?;
             let session = index.session(user, roles, now);
-            resolved = Some(OpenSession { policy: subject.policy, session, tag, permissions });
+            resolved = Some(OpenSession { policy: subject.policy, session, numbers });
             Ok(0)
         })?;
         // Without an error there is one.
@@ -68,7 +64,7 @@ impl Instance {
     #[must_use]
     pub fn session_check(&self, handle: i32, permission: i32, now: i64) -> i32 {
         let answer = self.open_session(handle).and_then(|open| {
-            let id = place(permission, open.tag, open.permissions)?;
+            let id = open.numbers.id(permission)?;
             if !open.session.is_valid_at(Timestamp::from_micros(now)) {
                 return Err(Code::Stale);
             }
