@@ -2,9 +2,11 @@
 
 use crate::Component;
 use crate::exports::pbac::policy::keys::{Claims, Guest, GuestRing, Refusal, Ring, UserId};
+use crate::memory::{OUT_OF_MEMORY, limit};
 use alloc::borrow::Cow;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use pbac_wasm::{of_ring, of_token};
 use policy_core::Timestamp;
 use policy_core::keys::Algorithm;
 use policy_core::token::{KeyRing, TokenBuffer, TokenError, UserClaim};
@@ -20,6 +22,7 @@ impl GuestRing for Keys {
     fn load(document: String) -> Result<Ring, String> {
         // It holds secrets.
         let document = pbac_wasm::Secret::new(document);
+        limit().room(of_ring(document.len())).map_err(|_| String::from(OUT_OF_MEMORY))?;
         KeyRing::from_document(&document).map(|ring| Ring::new(Self(ring))).map_err(|error| error.to_string())
     }
 
@@ -30,6 +33,9 @@ impl GuestRing for Keys {
     }
 
     fn verify(&self, token: String, now: i64) -> Result<Claims, Refusal> {
+        if limit().room(of_token(token.len())).is_err() {
+            return Err(Refusal { reason: String::from("out_of_memory"), claim: None });
+        }
         let mut buffer = TokenBuffer::default();
         let verified = self.0.verify(&token, Timestamp::from_micros(now), &mut buffer);
         let verified = verified.map_err(|error| Refusal {

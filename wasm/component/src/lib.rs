@@ -5,6 +5,7 @@
 extern crate alloc;
 
 mod keys;
+mod memory;
 mod policies;
 
 wit_bindgen::generate!({ path: "wit", world: "policy-core", std_feature });

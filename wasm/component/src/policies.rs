@@ -2,56 +2,100 @@
 
 use crate::Component;
 use crate::exports::pbac::policy::policies::{
-    Answer, Decision, Guest, GuestPolicy, GuestSession, Policy, Roles, Session,
+    Answer, Decision, Failure, Guest, GuestPolicy, GuestSession, Holders, Policy, Roles, Session,
 };
+use crate::memory::{OUT_OF_MEMORY, limit, set_limit};
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use policy_core::{Denial, Grant, Index, Request, Timestamp};
+use pbac_wasm::{Code, Numbers, of_holders, of_session};
+use policy_core::{Denial, Grant, Index, PermissionId, Request, Timestamp};
 
 impl Guest for Component {
     type Policy = Loaded;
     type Session = Resolved;
+
+    fn limit_memory(max_bytes: u32) {
+        set_limit(max_bytes);
+    }
+
+    fn memory_used() -> u32 {
+        u32::try_from(pbac_wasm::used()).unwrap_or(u32::MAX)
+    }
 }
 
 /// A policy, shared with its sessions.
-pub struct Loaded(Rc<Index>);
+pub struct Loaded {
+    index: Rc<Index>,
+    numbers: Numbers,
+}
 
 /// A session, with the policy that its permissions are looked up in.
 pub struct Resolved {
     index: Rc<Index>,
+    numbers: Numbers,
     session: policy_core::Session,
 }
 
 impl GuestPolicy for Loaded {
     fn load(bundle: Vec<u8>) -> Result<Policy, String> {
-        let policy = policy_core::decode(&bundle).map_err(|error| error.to_string())?;
-        let index = Index::compile(&policy).map_err(|error| error.to_string())?;
-        Ok(Policy::new(Self(Rc::new(index))))
+        let read = limit().read_bundle(&bundle);
+        let index = read.map_err(|(_, reason)| match reason {
+            Some(reason) => reason.to_string(),
+            None => String::from(OUT_OF_MEMORY),
+        })?;
+        Ok(Policy::new(Self { numbers: Numbers::of(&index), index: Rc::new(index) }))
     }
 
     fn hash(&self) -> String {
-        self.0.content_hash().to_string()
+        self.index.content_hash().to_string()
     }
 
-    fn catalog(&self) -> Vec<String> {
-        self.0.permissions().map(String::from).collect()
+    fn catalog(&self) -> Result<Vec<String>, Failure> {
+        names(|| self.index.permissions())
+    }
+
+    fn permission_number(&self, permission: String) -> Result<u32, Failure> {
+        match self.index.permission_id(&permission) {
+            Some(id) => Ok(self.numbers.number(id).cast_unsigned()),
+            // Nobody has what is not there; why not is the policy's to say.
+            None => {
+                let request = Request {
+                    user: "-",
+                    roles: policy_core::Roles::Stored,
+                    permission: &permission,
+                    now: Timestamp::from_micros(0),
+                };
+                Err(Failure::Refused(answer(self.index.answer(&request))))
+            }
+        }
+    }
+
+    fn permission_name(&self, number: u32) -> Result<String, Failure> {
+        Ok(String::from(self.index.permission(id(self.numbers, number)?)))
     }
 
     fn check(&self, user: String, roles: Roles, permission: String, now: i64) -> Answer {
-        asked(&user, &roles, &permission, now, |request| answer(self.0.answer(request)))
+        asked(&user, &roles, &permission, now, |request| answer(self.index.answer(request)))
+    }
+
+    fn check_number(&self, user: String, roles: Roles, number: u32, now: i64) -> Result<Answer, Failure> {
+        let id = id(self.numbers, number)?;
+        Ok(asked(&user, &roles, "", now, |&Request { user, roles, now, .. }| {
+            answer(self.index.answer_by_id(user, roles, id, now))
+        }))
     }
 
     fn check_batch(&self, user: String, roles: Roles, permissions: Vec<String>, now: i64) -> Vec<Answer> {
         asked(&user, &roles, "", now, |request| {
-            let one = |permission: &String| answer(self.0.answer(&Request { permission, ..*request }));
+            let one = |permission: &String| answer(self.index.answer(&Request { permission, ..*request }));
             permissions.iter().map(one).collect()
         })
     }
 
     fn decide(&self, user: String, roles: Roles, permission: String, now: i64) -> Decision {
         asked(&user, &roles, &permission, now, |request| {
-            let decision = self.0.decide(request);
+            let decision = self.index.decide(request);
             let (role, pattern) = match decision {
                 policy_core::Decision::Allow(Grant::Role { role, pattern }) => (Some(role), Some(pattern)),
                 policy_core::Decision::Allow(Grant::Override { pattern })
@@ -63,20 +107,36 @@ impl GuestPolicy for Loaded {
         })
     }
 
-    fn explain(&self, user: String, roles: Roles, permission: String, now: i64) -> String {
-        asked(&user, &roles, &permission, now, |request| pbac_wasm::to_json(&self.0.explain(request)))
-    }
-
-    fn permissions_of(&self, user: String, roles: Roles, now: i64) -> Vec<String> {
-        asked(&user, &roles, "", now, |&Request { user, roles, now, .. }| {
-            self.0.permissions_of(user, roles, now).into_iter().map(String::from).collect()
+    fn explain(&self, user: String, roles: Roles, permission: String, now: i64) -> Result<String, Failure> {
+        asked(&user, &roles, &permission, now, |request| {
+            find_room(self.index.explain_memory(request.user, request.roles) as u64)?;
+            pbac_wasm::to_json(&self.index.explain(request), limit()).map_err(failure)
         })
     }
 
-    fn resolve(&self, user: String, roles: Roles, now: i64) -> Session {
+    fn permissions_of(&self, user: String, roles: Roles, now: i64) -> Result<Vec<String>, Failure> {
         asked(&user, &roles, "", now, |&Request { user, roles, now, .. }| {
-            let session = self.0.session(user, roles, now);
-            Session::new(Resolved { index: Rc::clone(&self.0), session })
+            find_room(of_session(self.numbers.count()))?;
+            let session = self.index.session(user, roles, now);
+            names(|| session.permissions().map(|id| self.index.permission(id)))
+        })
+    }
+
+    fn who_can(&self, permission: String, now: i64) -> Result<Holders, Failure> {
+        find_room(of_holders(&self.index))?;
+        let holders = self.index.who_can(&permission, Timestamp::from_micros(now));
+        let holders = holders.map_err(|denial| Failure::Refused(answer(denial.into())))?;
+        Ok(Holders {
+            roles: names(|| holders.roles.iter().copied())?,
+            users: names(|| holders.users.iter().copied())?,
+        })
+    }
+
+    fn resolve(&self, user: String, roles: Roles, now: i64) -> Result<Session, Failure> {
+        asked(&user, &roles, "", now, |&Request { user, roles, now, .. }| {
+            find_room(of_session(self.numbers.count()))?;
+            let session = self.index.session(user, roles, now);
+            Ok(Session::new(Resolved { index: Rc::clone(&self.index), numbers: self.numbers, session }))
         })
     }
 }
@@ -89,9 +149,42 @@ impl GuestSession for Resolved {
         Some(self.index.permission_id(&permission).is_some_and(|id| self.session.allows(id)))
     }
 
+    fn allows_number(&self, number: u32, now: i64) -> Result<Option<bool>, Failure> {
+        let id = id(self.numbers, number)?;
+        let is_valid = self.session.is_valid_at(Timestamp::from_micros(now));
+        Ok(is_valid.then(|| self.session.allows(id)))
+    }
+
+    fn words(&self) -> Vec<u64> {
+        self.session.words().to_vec()
+    }
+
     fn valid_until(&self) -> Option<i64> {
         self.session.valid_until().map(Timestamp::micros)
     }
+}
+
+fn failure(code: Code) -> Failure {
+    match code {
+        Code::BadPermission => Failure::BadNumber,
+        _ => Failure::OutOfMemory,
+    }
+}
+
+fn find_room(bytes: u64) -> Result<(), Failure> {
+    limit().room(bytes).map_err(failure)
+}
+
+fn id(numbers: Numbers, number: u32) -> Result<PermissionId, Failure> {
+    numbers.id(number.cast_signed()).map_err(failure)
+}
+
+/// Names as texts of their own, when there is room for all of them.
+fn names<'n, Names: Iterator<Item = &'n str>>(names: impl Fn() -> Names) -> Result<Vec<String>, Failure> {
+    // A list that grows by doubling, and the texts.
+    let one = |name: &str| (name.len() as u64).saturating_add(size_of::<[String; 3]>() as u64);
+    find_room(names().map(one).fold(0, u64::saturating_add))?;
+    Ok(names().map(String::from).collect())
 }
 
 /// Calls `ask` with a question of the world as one of the core.

@@ -51,6 +51,62 @@ test("a policy answers as SPEC says", () => {
   assert.equal(session.allows("po.view", 1000n), undefined);
 });
 
+test("numbers stand for permissions of one policy", () => {
+  const policy = Policy.load(bundle(POLICY));
+  const other = Policy.load(bundle({ ...POLICY, overrides: [] }));
+  const [approve, view, adjust] = POLICY.permissions.map((name) => policy.permissionNumber(name));
+  assert.deepEqual([approve, view, adjust].map((number) => policy.permissionName(number)), POLICY.permissions);
+  assert.equal(policy.checkNumber("42", stored, view, 0n), "allowed-by-role");
+  assert.equal(policy.checkNumber("42", stored, approve, 999n), "explicit-deny");
+  assert.equal(policy.checkNumber("", stored, view, 0n), "invalid-request");
+  const session = policy.resolve("42", stored, 0n);
+  assert.deepEqual([view, approve].map((number) => session.allowsNumber(number, 999n)), [true, false]);
+  assert.equal(session.allowsNumber(view, 1000n), undefined);
+  assert.deepEqual([...session.words()], [0b110n]);
+  const foreign = { tag: "bad-number" };
+  assert.deepEqual(refusal(() => other.checkNumber("42", stored, view, 0n)), foreign);
+  assert.deepEqual(refusal(() => other.permissionName(view)), foreign);
+  assert.deepEqual(refusal(() => other.resolve("42", stored, 0n).allowsNumber(view, 0n)), foreign);
+  assert.deepEqual(refusal(() => policy.checkNumber("42", stored, view + 3, 0n)), foreign);
+  assert.deepEqual(refusal(() => policy.permissionNumber("po.zap")), { tag: "refused", val: "unknown-permission" });
+  assert.deepEqual(refusal(() => policy.permissionNumber("po.*")), { tag: "refused", val: "invalid-request" });
+});
+
+test("who may is told", () => {
+  const policy = Policy.load(bundle(POLICY));
+  assert.deepEqual(policy.whoCan("po.view", 0n), { roles: ["HEAD"], users: ["42"] });
+  assert.deepEqual(policy.whoCan("po.approve", 0n), { roles: ["HEAD"], users: [] });
+  assert.deepEqual(refusal(() => policy.whoCan("po.zap", 0n)), { tag: "refused", val: "unknown-permission" });
+});
+
+test("what would pass the limit is refused, and the next question is answered", () => {
+  const policy = Policy.load(bundle(POLICY));
+  const used = policies.memoryUsed();
+  const users = Array.from({ length: 2000 }, (_, at) => ({ user: `user-${at}`, roles: ["HEAD"] }));
+  const large = bundle({ ...POLICY, users });
+  try {
+    policies.limitMemory(used + 60_000);
+    assert.match(refusal(() => Policy.load(large)), /no memory/);
+    const names = Array.from({ length: 9000 }, () => "HEAD");
+    assert.equal(refusal(() => policy.explain("42", named(...names), "po.view", 0n)).tag, "out-of-memory");
+    assert.equal(policy.check("42", stored, "po.view", 0n), "allowed-by-role");
+    policies.limitMemory(used);
+    for (const call of [
+      () => policy.catalog(),
+      () => policy.permissionsOf("42", stored, 0n),
+      () => policy.resolve("42", stored, 0n),
+      () => policy.whoCan("po.view", 0n),
+    ]) {
+      assert.deepEqual(refusal(call), { tag: "out-of-memory" });
+    }
+    assert.match(refusal(() => Ring.load('{"keys":[],"revoked":[],"rules":{}}')), /no memory/);
+  } finally {
+    policies.limitMemory(64 << 20);
+  }
+  assert.deepEqual(policy.catalog(), POLICY.permissions);
+  assert.equal(Policy.load(large).check("user-7", stored, "po.view", 0n), "allowed-by-role");
+});
+
 test("a bad bundle is refused with the reason", () => {
   const bad = bundle(POLICY);
   bad[40] ^= 1;

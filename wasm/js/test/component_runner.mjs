@@ -1,5 +1,5 @@
 // The component in Node, transpiled by jco, as a program: `node component_runner.mjs MODULE` with target/wasm/component/pbac.js, then lines of the
-// protocol (protocol.mjs) on standard input. The component is not asked `who_can`.
+// protocol (protocol.mjs) on standard input.
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { PbacError, TokenError } from "../pbac.mjs";
@@ -76,9 +76,25 @@ class Policy {
     return this.#policy.permissionsOf(...who(subject), now);
   }
 
+  whoCan(permission, now) {
+    try {
+      return this.#policy.whoCan(permission, now);
+    } catch ({ payload }) {
+      throw new PbacError(payload.val.replace("-", "_").toUpperCase(), permission);
+    }
+  }
+
   session({ now, ...subject }) {
-    const session = this.#policy.resolve(...who(subject), now);
-    return { allows: (permission) => session.allows(permission, now) === true, validUntil: session.validUntil() ?? null };
+    const policy = this.#policy;
+    const session = policy.resolve(...who(subject), now);
+    // By name and by number: where they differ, the answer is wrong one way or the other.
+    const allows = (permission) => {
+      const byName = session.allows(permission, now);
+      const byNumber = session.allowsNumber(policy.permissionNumber(permission), now);
+      if (byName !== byNumber) throw new Error(`${permission}: ${byName} by name, ${byNumber} by number`);
+      return byName === true;
+    };
+    return { allows, validUntil: session.validUntil() ?? null };
   }
 }
 

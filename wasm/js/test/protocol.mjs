@@ -33,7 +33,6 @@ export function session(pbac) {
     permissions_of: each((subject) => ({ permissions: policy.permissionsOf(timed(subject)) })),
     unknown_roles: each((subject) => ({ unknown_roles: policy.explain({ ...timed(subject), permission: policy.permissions[0] ?? "" }).unknown_roles })),
     who_can: each(({ permission, now }) => {
-      if (policy.whoCan === undefined) return { error: "unsupported" };
       try {
         return policy.whoCan(permission, BigInt(now));
       } catch (error) {
