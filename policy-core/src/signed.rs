@@ -1,14 +1,15 @@
-//! Signed bundles: who published a policy, which one of theirs it is, and until when it may be used.
+//! Signed bundles: who published a policy, which one of theirs it is, and until when it may be used. And signed settings: the keys and
+//! routes of gateways, any bytes to us, published in the same way.
 //!
 //! The signature is kept apart from the bundle, which stays what it is:
 //!
 //! ```text
 //! offset  bytes  what
-//! 0       4      "PBSG"
+//! 0       4      "PBSG"; of settings, "PBSS"
 //! 4       2      version of this form, little-endian: 1
 //! 6       8      sequence number, little-endian: each policy that is published has a larger one
 //! 14      8      expiry, microseconds since 1970, little-endian, signed
-//! 22      32     content hash of the bundle
+//! 22      32     content hash of the bundle; of settings, SHA-256 of their bytes
 //! 54      1      length of the key's name
 //! 55      n      the key's name
 //! 55 + n  64     Ed25519 signature (RFC 8032) over all that stands before it
@@ -30,10 +31,11 @@ use crate::time::Timestamp;
 use alloc::vec::Vec;
 use core::fmt;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
-use form::{Form, Statement};
+use form::{Form, Kind, Statement};
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-pub use form::{MAX_SIGNATURE_BYTES, attach, detach};
+pub use form::{MAX_SIGNATURE_BYTES, attach, detach, detach_settings};
 
 /// A public key that may publish policies.
 #[derive(Clone, Debug)]
@@ -100,21 +102,59 @@ impl BundleSigner {
     /// When the bytes are no undamaged bundle. Its payload is not read: whoever built it did.
     pub fn sign(&self, bundle: &[u8], sequence: u64, expires_at: Timestamp) -> Result<Vec<u8>, BundleError> {
         let (hash, _) = bundle::checked(bundle)?;
-        let statement = Statement { release: Release { sequence, hash }, expires_at, key: self.id.as_str() };
-        let mut bytes = statement.to_bytes();
+        Ok(self.sign_as(Kind::Bundle, Release { sequence, hash }, expires_at))
+    }
+
+    /// Signs settings, which count for themselves: `sequence` must be larger than that of all settings published before, and they are
+    /// not accepted from `expires_at` on.
+    #[must_use]
+    pub fn sign_settings(&self, settings: &[u8], sequence: u64, expires_at: Timestamp) -> Vec<u8> {
+        self.sign_as(Kind::Settings, Release { sequence, hash: hash_of(settings) }, expires_at)
+    }
+
+    fn sign_as(&self, kind: Kind, release: Release, expires_at: Timestamp) -> Vec<u8> {
+        let mut bytes = Statement { release, expires_at, key: self.id.as_str() }.to_bytes(kind);
         let signature = self.key.sign(&bytes);
         bytes.extend_from_slice(&signature.to_bytes());
-        Ok(bytes)
+        bytes
     }
 }
 
-/// Which policy of a publisher's one is.
+/// Which policy of a publisher's one is, or which settings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Release {
-    /// The later a policy was published, the larger.
+    /// The later it was published, the larger.
     pub sequence: u64,
     /// What it says.
     pub hash: ContentHash,
+}
+
+/// Settings whose signature holds. Only [`verify_settings`] makes them.
+#[derive(Clone, Copy, Debug)]
+pub struct VerifiedSettings<'s> {
+    settings: &'s [u8],
+    release: Release,
+    expires_at: Timestamp,
+}
+
+impl<'s> VerifiedSettings<'s> {
+    /// The settings.
+    #[must_use]
+    pub const fn bytes(&self) -> &'s [u8] {
+        self.settings
+    }
+
+    /// Which ones they are: what the next ones must not be older than.
+    #[must_use]
+    pub const fn release(&self) -> Release {
+        self.release
+    }
+
+    /// From when on they must not be used any more.
+    #[must_use]
+    pub const fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
 }
 
 /// A bundle whose signature holds. Only [`verify`] makes one.
@@ -162,43 +202,41 @@ impl VerifiedBundle<'_> {
 #[non_exhaustive]
 pub enum SignatureError {
     /// The bytes are no signature of ours.
-    #[error("not a signature of a bundle: {0}")]
+    #[error("not a signature of the kind that is asked for: {0}")]
     Malformed(&'static str),
     /// A version of the form that this code does not read.
     #[error("version {0} of the signature's form is not known here, only version 1 is; update pbac")]
     UnknownVersion(u16),
     /// No trusted key has the name.
-    #[error("the bundle is signed with a key that is not trusted here")]
+    #[error("it is signed with a key that is not trusted here")]
     UnknownKey,
     /// The key did not make it.
-    #[error("the bundle's signature is wrong")]
+    #[error("its signature is wrong")]
     BadSignature,
     /// The bundle is damaged, or none.
     #[error(transparent)]
     Bundle(#[from] BundleError),
-    /// It is the signature of another bundle.
-    #[error("the signature is that of the bundle {signed}, and this one is {found}")]
+    /// It is the signature of something else.
+    #[error("its signature is that of the content {signed}, and this is {found}")]
     OtherContent {
         /// The content hash that was signed.
         signed: ContentHash,
-        /// The bundle's.
+        /// What there is.
         found: ContentHash,
     },
     /// It is too late.
-    #[error("the bundle expired at {0}")]
+    #[error("it expired at {0}")]
     Expired(Timestamp),
     /// It was published before the one that was accepted last.
-    #[error("the bundle's sequence number is {found}, and {last} was accepted before: it is superseded")]
+    #[error("its sequence number is {found}, and {last} was accepted before: it is superseded")]
     Older {
         /// Its sequence number.
         found: u64,
         /// That of the last one.
         last: u64,
     },
-    /// Two bundles have one number.
-    #[error(
-        "the bundle's sequence number {0} belongs to another bundle already; publish it with a larger one"
-    )]
+    /// Two have one number.
+    #[error("its sequence number {0} belongs to another one already; publish it with a larger one")]
     ReusedSequence(u64),
 }
 
@@ -234,7 +272,47 @@ pub fn verify<'b>(
     now: Timestamp,
     last: Option<Release>,
 ) -> Result<VerifiedBundle<'b>, SignatureError> {
-    let Form { statement, signed, signature } = Form::read(signature)?;
+    let (release, expires_at) = verify_as(Kind::Bundle, signature, trusted, now, last)?;
+    let (found, _) = bundle::checked(bundle)?;
+    if found != release.hash {
+        return Err(SignatureError::OtherContent { signed: release.hash, found });
+    }
+    Ok(VerifiedBundle { bundle, release, expires_at })
+}
+
+/// Verifies the signature of settings at `now`, as [`verify`] does that of a bundle.
+///
+/// # Errors
+///
+/// The one reason why not, looked for in the same order.
+pub fn verify_settings<'s>(
+    settings: &'s [u8],
+    signature: &[u8],
+    trusted: &[TrustedKey],
+    now: Timestamp,
+    last: Option<Release>,
+) -> Result<VerifiedSettings<'s>, SignatureError> {
+    let (release, expires_at) = verify_as(Kind::Settings, signature, trusted, now, last)?;
+    let found = hash_of(settings);
+    if found != release.hash {
+        return Err(SignatureError::OtherContent { signed: release.hash, found });
+    }
+    Ok(VerifiedSettings { settings, release, expires_at })
+}
+
+fn hash_of(settings: &[u8]) -> ContentHash {
+    ContentHash(Sha256::digest(settings).into())
+}
+
+/// What a signature says that holds, whatever it is of.
+fn verify_as(
+    kind: Kind,
+    signature: &[u8],
+    trusted: &[TrustedKey],
+    now: Timestamp,
+    last: Option<Release>,
+) -> Result<(Release, Timestamp), SignatureError> {
+    let Form { statement, signed, signature } = Form::read(kind, signature)?;
     let key = trusted.iter().find(|key| key.id.as_str() == statement.key);
     let key = key.ok_or(SignatureError::UnknownKey)?;
     let signature = Signature::from_bytes(signature);
@@ -251,11 +329,7 @@ pub fn verify<'b>(
             return Err(SignatureError::ReusedSequence(release.sequence));
         }
     }
-    let (found, _) = bundle::checked(bundle)?;
-    if found != release.hash {
-        return Err(SignatureError::OtherContent { signed: release.hash, found });
-    }
-    Ok(VerifiedBundle { bundle, release, expires_at })
+    Ok((release, expires_at))
 }
 
 #[cfg(test)]

@@ -8,7 +8,22 @@ use alloc::vec::Vec;
 /// The longest signature, in bytes: with a key's name of 64.
 pub const MAX_SIGNATURE_BYTES: usize = FIXED_BYTES + 64 + SIGNATURE_BYTES;
 
-const MAGIC: [u8; 4] = *b"PBSG";
+/// What a signature is for. One of one kind is none of the other: they begin otherwise, and the beginning is signed too.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    Bundle,
+    Settings,
+}
+
+impl Kind {
+    const fn magic(self) -> [u8; 4] {
+        match self {
+            Self::Bundle => *b"PBSG",
+            Self::Settings => *b"PBSS",
+        }
+    }
+}
+
 const VERSION: u16 = 1;
 /// What stands before the key's name.
 const FIXED_BYTES: usize = 55;
@@ -30,9 +45,9 @@ pub(super) struct Form<'a> {
 }
 
 impl Statement<'_> {
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
+    pub(super) fn to_bytes(&self, kind: Kind) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(MAX_SIGNATURE_BYTES);
-        bytes.extend_from_slice(&MAGIC);
+        bytes.extend_from_slice(&kind.magic());
         bytes.extend_from_slice(&VERSION.to_le_bytes());
         bytes.extend_from_slice(&self.release.sequence.to_le_bytes());
         bytes.extend_from_slice(&self.expires_at.micros().to_le_bytes());
@@ -46,18 +61,20 @@ impl Statement<'_> {
 
 impl<'a> Form<'a> {
     /// Takes apart what must be one signature and nothing else.
-    pub(super) fn read(bytes: &'a [u8]) -> Result<Self, SignatureError> {
-        match Self::read_first(bytes)? {
+    pub(super) fn read(kind: Kind, bytes: &'a [u8]) -> Result<Self, SignatureError> {
+        match Self::read_first(kind, bytes)? {
             (form, []) => Ok(form),
             _ => Err(SignatureError::Malformed("something follows it")),
         }
     }
 
     /// Takes apart the signature with which the bytes begin, and gives what follows it.
-    fn read_first(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), SignatureError> {
+    fn read_first(kind: Kind, bytes: &'a [u8]) -> Result<(Self, &'a [u8]), SignatureError> {
         const SHORT: SignatureError = SignatureError::Malformed("it ends too early");
-        let rest =
-            bytes.strip_prefix(&MAGIC).ok_or(SignatureError::Malformed("it does not begin with `PBSG`"))?;
+        let rest = bytes.strip_prefix(&kind.magic()).ok_or(SignatureError::Malformed(match kind {
+            Kind::Bundle => "it does not begin with `PBSG`",
+            Kind::Settings => "it does not begin with `PBSS`",
+        }))?;
         let (version, rest) = rest.split_first_chunk().ok_or(SHORT)?;
         match u16::from_le_bytes(*version) {
             VERSION => {}
@@ -78,19 +95,32 @@ impl<'a> Form<'a> {
     }
 }
 
-/// A signature and the bundle that it signs as one file, which is replaced whole or not at all.
+/// A signature and what it signs as one file, which is replaced whole or not at all.
 #[must_use]
-pub fn attach(signature: &[u8], bundle: &[u8]) -> Vec<u8> {
-    [signature, bundle].concat()
+pub fn attach(signature: &[u8], signed: &[u8]) -> Vec<u8> {
+    [signature, signed].concat()
 }
 
 /// The signature and the bundle of one file, in this order. Neither is verified.
 ///
 /// # Errors
 ///
-/// When the bytes do not begin with a signature.
+/// When the bytes do not begin with the signature of a bundle.
 pub fn detach(bytes: &[u8]) -> Result<(&[u8], &[u8]), SignatureError> {
-    let (_, bundle) = Form::read_first(bytes)?;
-    let length = bytes.len().saturating_sub(bundle.len());
+    detach_as(Kind::Bundle, bytes)
+}
+
+/// The signature and the settings of one file, likewise.
+///
+/// # Errors
+///
+/// When the bytes do not begin with the signature of settings.
+pub fn detach_settings(bytes: &[u8]) -> Result<(&[u8], &[u8]), SignatureError> {
+    detach_as(Kind::Settings, bytes)
+}
+
+fn detach_as(kind: Kind, bytes: &[u8]) -> Result<(&[u8], &[u8]), SignatureError> {
+    let (_, signed) = Form::read_first(kind, bytes)?;
+    let length = bytes.len().saturating_sub(signed.len());
     bytes.split_at_checked(length).ok_or(SignatureError::Malformed("it ends too early"))
 }

@@ -140,3 +140,41 @@ fn keys_that_anybody_could_sign_for_are_refused_and_private_ones_are_not_shown()
     assert_eq!(TrustedKey::new(id(), &[2; 32]).err(), Some(BadPublicKey));
     assert_eq!(format!("{:?}", signer("p", 7)), "BundleSigner(p, hidden)");
 }
+
+#[test]
+fn settings_are_signed_as_bundles_are_and_neither_passes_for_the_other() {
+    let (signer, settings) = (signer("p", 7), b"{\"ring\":{}}".as_slice());
+    let trusted = [trust(&signer)];
+    let signature = signer.sign_settings(settings, 5, END);
+    let verified = verify_settings(settings, &signature, &trusted, NOW, None).unwrap();
+    assert_eq!((verified.bytes(), verified.release().sequence, verified.expires_at()), (settings, 5, END));
+    let file = attach(&signature, settings);
+    assert_eq!(detach_settings(&file).unwrap(), (signature.as_slice(), settings));
+    let refused = |settings: &[u8], signature: &[u8], now, last| {
+        verify_settings(settings, signature, &trusted, now, last).err().map(|error| error.reason())
+    };
+    let last = |sequence, hash| Some(Release { sequence, hash });
+    let hash = verified.release().hash;
+    assert_eq!(refused(b"{}", &signature, NOW, None), Some("other_content"));
+    assert_eq!(refused(settings, &signature, END, None), Some("expired"));
+    assert_eq!(refused(settings, &signature, NOW, last(5, hash)), None);
+    assert_eq!(refused(settings, &signature, NOW, last(6, hash)), Some("older_sequence"));
+    assert_eq!(refused(settings, &signature, NOW, last(5, ContentHash([0; 32]))), Some("reused_sequence"));
+    for at in 0..signature.len() {
+        let mut other = signature.clone();
+        other[at] ^= 1;
+        assert!(refused(settings, &other, NOW, None).is_some(), "byte {at}");
+    }
+    // Even where both kinds are of the same bytes, one is never taken for the other.
+    let bundle = bundle("a.b");
+    let of_bundle = signer.sign(&bundle, 5, END).unwrap();
+    assert_eq!(refused(&bundle, &of_bundle, NOW, None), Some("malformed_signature"));
+    assert_eq!(
+        reason(&bundle, &signer.sign_settings(&bundle, 5, END), &trusted, NOW, None),
+        Some("malformed_signature")
+    );
+    assert!(detach(&file).is_err() && detach_settings(&attach(&of_bundle, &bundle)).is_err());
+    let mut disguised = of_bundle.clone();
+    disguised[..4].copy_from_slice(b"PBSS");
+    assert_eq!(refused(&bundle, &disguised, NOW, None), Some("bad_signature"));
+}
