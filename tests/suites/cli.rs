@@ -10,7 +10,7 @@ use pbac_tests::binary;
 use pbac_tests::record::{self, Recorded};
 use policy_core::Timestamp;
 use policy_core::keys::KeyId;
-use policy_core::signed::{TrustedKey, detach, verify};
+use policy_core::signed::{TrustedKey, detach, detach_settings, verify, verify_settings};
 
 /// Variables that would change an answer.
 const VARIABLES: [&str; 12] = [
@@ -204,4 +204,56 @@ fn a_signed_bundle_is_accepted_by_whoever_trusts_its_publisher() {
     assert_eq!(verified.release().sequence, 7);
     let in_a_week = Timestamp::from_micros(now.micros() + 7 * 86_400_000_000);
     assert!(verify(bundle, signature, &trusted, in_a_week, None).is_err());
+}
+
+#[test]
+fn signed_settings_are_accepted_by_whoever_trusts_their_publisher() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let [key, ring, routes, signed] =
+        ["publisher.jwk", "ring.json", "routes.json", "settings.signed"].map(path);
+    assert!(pbac(&["bundle", "publisher", "--output", &key]).output().unwrap().recorded().status.success());
+    let jwk: serde_json::Value = serde_json::from_slice(&std::fs::read(&key).unwrap()).unwrap();
+    record::secret(jwk["d"].as_str().unwrap().as_bytes());
+    let secret = "Yb7Kq2Vn9Xw4Tc6Zr1Lm8Pd3Hs5Jf0Ga-Qe_Uo";
+    record::secret(secret.as_bytes());
+    let of_ring = format!(
+        r#"{{"keys":[{{"kty":"oct","kid":"k1","alg":"HS256","k":"{secret}","state":"active"}}],"revoked":[],"rules":{{}}}}"#
+    );
+    let of_routes = r#"{"routes":[{"method":"GET","path":"/po","permission":"po.view"}]}"#;
+    std::fs::write(&ring, &of_ring).unwrap();
+    std::fs::write(&routes, of_routes).unwrap();
+    let sign = |more: &[&str]| {
+        let rest = ["--key", &key, "--sequence", "3", "--expires", "+1d", "--output", &signed];
+        pbac(&[&["bundle", "settings"], more, &rest].concat()).output().unwrap().recorded()
+    };
+    for (arguments, expected) in [
+        (vec![], "required arguments"),
+        (vec!["--ring", routes.as_str()], "another form than expected"),
+        (vec!["--ring", ring.as_str(), "--routes", ring.as_str()], "let `pbac routes` write it"),
+        (vec!["--ring", directory.path().to_str().unwrap()], "cannot read"),
+    ] {
+        let output = sign(&arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(expected), "{arguments:?}: {said}");
+        assert!(!Path::new(&signed).exists());
+    }
+    let both = sign(&["--ring", &ring, "--routes", &routes]);
+    let said = String::from_utf8_lossy(&both.stdout).into_owned();
+    assert!(
+        said.starts_with("signed 1 key and 1 route in `"),
+        "{said} {}",
+        String::from_utf8_lossy(&both.stderr)
+    );
+    assert_eq!(std::fs::metadata(&signed).unwrap().permissions().mode() & 0o777, 0o600);
+    let bytes = std::fs::read(&signed).unwrap();
+    let (signature, settings) = detach_settings(&bytes).unwrap();
+    assert_eq!(settings, format!(r#"{{"ring":{of_ring},"route_table":{of_routes}}}"#).as_bytes());
+    let public = pbac_tests::tokens::from_base64(jwk["x"].as_str().unwrap()).try_into().unwrap();
+    let id = KeyId::parse(jwk["kid"].as_str().unwrap()).unwrap();
+    let trusted = [TrustedKey::new(id, &public).unwrap()];
+    let now = Timestamp::from_micros(jiff::Timestamp::now().as_microsecond());
+    let verified = verify_settings(settings, signature, &trusted, now, None).unwrap();
+    assert_eq!(verified.release().sequence, 3);
+    assert!(detach(&bytes).is_err(), "it is no bundle");
 }

@@ -6,5 +6,7 @@ mod oracle;
 mod refreshed;
 #[path = "gateway/requests.rs"]
 mod requests;
+#[path = "gateway/settings.rs"]
+mod settings;
 #[path = "gateway/setup.rs"]
 mod setup;

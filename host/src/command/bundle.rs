@@ -1,6 +1,7 @@
 //! `pbac bundle`: the policy as the one file that travels.
 
 pub mod publisher;
+pub mod settings;
 pub mod sign;
 
 use std::path::PathBuf;
@@ -28,6 +29,8 @@ pub enum Args {
     Publisher(publisher::Args),
     /// Sign a bundle, for gateways that fetch newer ones
     Sign(sign::Args),
+    /// Sign keys and routes, for gateways that fetch newer ones
+    Settings(settings::Args),
 }
 
 /// The arguments of `pbac bundle build`.
@@ -143,6 +146,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, HostError> {
         Args::Check(args) => check(args, context).await,
         Args::Publisher(args) => publisher::run(&args, context),
         Args::Sign(args) => sign::run(&args, context),
+        Args::Settings(args) => settings::run(&args, context),
     }
 }
 

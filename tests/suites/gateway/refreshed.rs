@@ -3,7 +3,6 @@
 use crate::setup::*;
 use pbac_tests::http::Client;
 use serde_json::json;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 const SEQUENCE: &str = "wasmcustom.pbac_bundle_sequence";
@@ -73,7 +72,6 @@ fn a_bad_bundle_is_refused_while_the_one_before_serves() {
 
 #[test]
 fn bundles_change_under_load_and_no_request_is_lost() {
-    const CLIENTS: usize = 4;
     let Some(site) = Site::start(2, |source| {
         source.publish(published(&bundle(&["po.*"]), 1));
         configuration(None, json!({}))
@@ -84,23 +82,9 @@ fn bundles_change_under_load_and_no_request_is_lost() {
     site.envoy.wait("every thread has a bundle", |envoy| {
         (envoy.counter("wasmcustom.pbac_bundle_accepted") >= 3).then_some(())
     });
-    let is_over = AtomicBool::new(false);
-    let answered = AtomicU64::new(0);
     let request = request("GET", "/api/po/3", &bearer(&clerk()));
     let mut published_last = 1;
-    std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..CLIENTS)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut client = Client::connect(site.envoy.port).expect("a connection");
-                    while !is_over.load(Ordering::Relaxed) {
-                        let answer = client.ask(request.as_bytes()).expect("an answer");
-                        assert_eq!(answer.status(), 200, "{answer:?}");
-                        answered.fetch_add(1, Ordering::Relaxed);
-                    }
-                })
-            })
-            .collect();
+    let answered = site.under_load(4, &request, || {
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(6) {
             published_last += 1;
@@ -108,16 +92,11 @@ fn bundles_change_under_load_and_no_request_is_lost() {
             site.source.publish(published(&bundle(head), published_last));
             std::thread::sleep(Duration::from_millis(300));
         }
-        is_over.store(true, Ordering::Relaxed);
-        for client in clients {
-            client.join().expect("no client lost a request");
-        }
     });
     site.envoy
         .wait("the newest one decides", |envoy| (envoy.counter(SEQUENCE) == published_last).then_some(()));
     let accepted = site.envoy.counter("wasmcustom.pbac_bundle_accepted");
     assert!(accepted >= 8, "bundles did change: {accepted}");
-    let answered = answered.into_inner();
     assert!(answered > 500, "there was load: {answered}");
     assert_eq!(site.envoy.counter("wasmcustom.pbac_allowed"), answered);
     println!("{answered} requests answered, {accepted} bundles taken by three threads");

@@ -12,6 +12,8 @@ use policy_core::{
     Timestamp, UserId, encode,
 };
 use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -56,6 +58,34 @@ impl Site {
         self.send(request(method, target, headers).as_bytes())
     }
 
+    /// Does `work` while so many clients send a request again and again, each of which has to pass, and says how many were sent.
+    pub fn under_load(&self, clients: usize, request: &str, work: impl FnOnce()) -> u64 {
+        /// Ends the load, also when `work` panics: the clients would go on for ever.
+        struct Over<'a>(&'a AtomicBool);
+        impl Drop for Over<'_> {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let is_over = AtomicBool::new(false);
+        let answered = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..clients {
+                scope.spawn(|| {
+                    let mut client = Client::connect(self.envoy.port).expect("a connection");
+                    while !is_over.load(Ordering::Relaxed) {
+                        let answer = client.ask(request.as_bytes()).expect("an answer");
+                        assert_eq!(answer.status(), 200, "{answer:?}");
+                        answered.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+            let _over = Over(&is_over);
+            work();
+        });
+        answered.into_inner()
+    }
+
     /// The same with a token.
     pub fn ask_as(&self, token: &str, method: &str, target: &str) -> (Message, Option<Message>) {
         self.ask(method, target, &bearer(token))
@@ -70,34 +100,53 @@ pub fn bearer(token: &str) -> String {
     format!("authorization: Bearer {token}\r\n")
 }
 
-/// A source of bundles with an `ETag`.
+/// A source of bundles and settings with an `ETag` for each.
 pub struct Source {
     pub server: Server,
-    /// The file, and the status that goes with it.
-    file: Arc<Mutex<(Vec<u8>, &'static str)>>,
+    /// By path: the file, and the status that goes with it.
+    files: Arc<Mutex<HashMap<&'static str, (Vec<u8>, &'static str)>>>,
 }
+
+/// Where the source has bundles.
+pub const BUNDLES: &str = "/v1/bundle";
+/// Where the source has settings.
+pub const SETTINGS: &str = "/v1/settings";
 
 impl Source {
     fn start() -> Self {
-        let file = Arc::new(Mutex::new((Vec::new(), "404 Not Found")));
-        let held = Arc::clone(&file);
+        let files = Arc::new(Mutex::new(HashMap::<&str, (Vec<u8>, &str)>::new()));
+        let held = Arc::clone(&files);
         let server = Server::start(move |request| {
-            let (bytes, status) = held.lock().expect("no test panics with it").clone();
+            let held = held.lock().expect("no test panics with it");
+            let asked = held.iter().find(|(path, _)| request.line.contains(*path));
+            let (bytes, status) = asked.map_or((Vec::new(), "404 Not Found"), |(_, file)| file.clone());
             let etag = format!("\"{:x}\"", crc(&bytes));
             if status == "200 OK" && request.values("if-none-match") == [etag.as_str()] {
                 return answer("304 Not Modified", &format!("etag: {etag}\r\n"), b"");
             }
             answer(status, &format!("etag: {etag}\r\n"), &bytes)
         });
-        Self { server, file }
+        Self { server, files }
     }
 
+    /// Has a bundle.
     pub fn publish(&self, file: Vec<u8>) {
-        *self.file.lock().expect("no test panics with it") = (file, "200 OK");
+        self.has(BUNDLES, file, "200 OK");
     }
 
+    /// Has settings.
+    pub fn publish_settings(&self, file: Vec<u8>) {
+        self.has(SETTINGS, file, "200 OK");
+    }
+
+    /// Has an answer with this status in place of both.
     pub fn fail(&self, status: &'static str) {
-        *self.file.lock().expect("no test panics with it") = (b"<html>".to_vec(), status);
+        self.has(BUNDLES, b"<html>".to_vec(), status);
+        self.has(SETTINGS, b"<html>".to_vec(), status);
+    }
+
+    fn has(&self, path: &'static str, file: Vec<u8>, status: &'static str) {
+        self.files.lock().expect("no test panics with it").insert(path, (file, status));
     }
 }
 
@@ -143,6 +192,19 @@ pub fn publisher(seed: u8) -> BundleSigner {
     BundleSigner::new(KeyId::parse("publisher").expect("a name"), &[seed; 32])
 }
 
+/// A signature of the trusted publisher and the settings.
+pub fn published_settings(settings: &Value, sequence: u64) -> Vec<u8> {
+    signed_settings(&publisher(7), settings, sequence, now() + 3_600)
+}
+
+pub fn signed_settings(signer: &BundleSigner, settings: &Value, sequence: u64, expires: i64) -> Vec<u8> {
+    let settings = settings.to_string();
+    attach(
+        &signer.sign_settings(settings.as_bytes(), sequence, Timestamp::from_seconds(expires)),
+        settings.as_bytes(),
+    )
+}
+
 pub fn signed(signer: &BundleSigner, bundle: &[u8], sequence: u64, expires: i64) -> Vec<u8> {
     attach(&signer.sign(bundle, sequence, Timestamp::from_seconds(expires)).expect("a bundle"), bundle)
 }
@@ -165,7 +227,7 @@ pub fn configuration(bundle: Option<&[u8]>, more: Value) -> String {
         None => {
             let public = URL_SAFE_NO_PAD.encode(publisher(7).public());
             json["trusted_keys"] = json!([{ "kid": "publisher", "x": public }]);
-            json["refresh"] = json!({ "cluster": "bundles", "path": "/v1/bundle", "interval_seconds": 1 });
+            json["refresh"] = json!({ "cluster": "bundles", "path": BUNDLES, "interval_seconds": 1 });
         }
     }
     for (member, value) in more.as_object().expect("an object") {

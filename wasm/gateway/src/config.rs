@@ -1,5 +1,6 @@
 //! What the filter is told: the plugin's configuration, one JSON object.
 
+use crate::published::Published;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use policy_core::keys::KeyId;
@@ -20,10 +21,10 @@ const TIMEOUT_SECONDS: u64 = 5;
 /// A configuration that makes sense.
 #[derive(Debug)]
 pub struct Config {
-    /// The keys that verify tokens.
-    pub ring: KeyRing,
-    /// Which permission a request asks for.
-    pub routes: RouteTable,
+    /// The keys that verify tokens, unless the source has others. None where it has to.
+    pub ring: Option<KeyRing>,
+    /// Which permission a request asks for, likewise.
+    pub routes: Option<RouteTable>,
     /// The bundle to begin with, with or without a signature before it.
     pub bundle: Option<Vec<u8>>,
     /// Who may publish policies. When there are any, an unsigned bundle is refused.
@@ -38,7 +39,7 @@ pub struct Config {
     pub permissions_header_bytes: usize,
     /// What the names of the counters begin with.
     pub counters: String,
-    /// Where newer bundles come from.
+    /// Where newer bundles come from, and newer settings.
     pub refresh: Option<Refresh>,
 }
 
@@ -70,19 +71,39 @@ pub enum RoleSource {
     Bundle,
 }
 
-/// Where newer bundles come from: files of a signature and the bundle that it signs.
+/// Where newer bundles come from, and newer settings: files of a signature and what it signs.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Refresh {
-    /// The proxy's name for where the source is.
+    /// Where bundles come from.
+    pub bundle: Source,
+    /// Where keys and routes come from, if they do.
+    pub settings: Option<Source>,
+    /// How long after one question the next one is asked.
+    pub interval: Duration,
+    /// How long an answer may take.
+    pub timeout: Duration,
+}
+
+/// Where something comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Source {
+    /// The proxy's name for where it is.
     pub cluster: String,
     /// The `Host` that is asked for.
     pub authority: String,
     /// The path.
     pub path: String,
-    /// How long after one question the next one is asked.
-    pub interval: Duration,
-    /// How long an answer may take.
-    pub timeout: Duration,
+}
+
+impl Refresh {
+    /// The source of this, if there is one.
+    #[must_use]
+    pub const fn source(&self, what: Published) -> Option<&Source> {
+        match what {
+            Published::Bundle => Some(&self.bundle),
+            Published::Settings => self.settings.as_ref(),
+        }
+    }
 }
 
 /// Why a configuration is refused. No key and no token is in it.
@@ -171,6 +192,7 @@ struct TrustedKeyDocument {
 struct RefreshDocument {
     cluster: String,
     path: String,
+    settings_path: Option<String>,
     authority: Option<String>,
     interval_seconds: Option<u64>,
     timeout_seconds: Option<u64>,
@@ -184,10 +206,7 @@ impl Config {
     /// The first thing that is wrong with it. Whether the bundle is one is seen when it is loaded.
     pub fn from_json(json: &[u8]) -> Result<Self, ConfigError> {
         let document: Document<'_> = serde_json::from_slice(json).map_err(|error| malformed(&error))?;
-        let ring = document.ring.ok_or(ConfigError::Missing("ring"))?;
-        let ring = KeyRing::from_document(ring.get())?;
-        let routes = document.route_table.ok_or(ConfigError::Missing("route_table"))?;
-        let routes = RouteTable::from_document(routes.get())?;
+        let (ring, routes) = (ring(document.ring)?, routes(document.route_table)?);
         let keys = document.trusted_keys.iter().zip(1_usize..);
         let trusted_keys = keys
             .map(|(key, place)| trusted_key(key).ok_or(ConfigError::TrustedKey(place)))
@@ -195,6 +214,14 @@ impl Config {
         let bundle = document.bundle.map(|text| STANDARD.decode(text).map_err(|_| ConfigError::Bundle));
         let bundle = bundle.transpose()?;
         let refresh = document.refresh.map(refresh).transpose()?;
+        if refresh.as_ref().is_none_or(|refresh| refresh.settings.is_none()) {
+            if ring.is_none() {
+                return Err(ConfigError::Missing("ring"));
+            }
+            if routes.is_none() {
+                return Err(ConfigError::Missing("route_table"));
+            }
+        }
         match (&bundle, &refresh) {
             (None, None) => return Err(ConfigError::NoPolicy),
             (_, Some(_)) if trusted_keys.is_empty() => return Err(ConfigError::NoTrustedKeys),
@@ -230,6 +257,16 @@ impl Config {
     }
 }
 
+/// Reads the member `ring`, where there is one.
+pub(crate) fn ring(json: Option<&RawValue>) -> Result<Option<KeyRing>, ConfigError> {
+    Ok(json.map(|json| KeyRing::from_document(json.get())).transpose()?)
+}
+
+/// Reads the member `route_table`, where there is one.
+pub(crate) fn routes(json: Option<&RawValue>) -> Result<Option<RouteTable>, ConfigError> {
+    Ok(json.map(|json| RouteTable::from_document(json.get())).transpose()?)
+}
+
 fn trusted_key(document: &TrustedKeyDocument) -> Option<TrustedKey> {
     let id = KeyId::parse(&document.kid).ok()?;
     let public: [u8; 32] = URL_SAFE_NO_PAD.decode(&document.x).ok()?.try_into().ok()?;
@@ -238,13 +275,18 @@ fn trusted_key(document: &TrustedKeyDocument) -> Option<TrustedKey> {
 
 fn refresh(document: RefreshDocument) -> Result<Refresh, ConfigError> {
     let wrong = |member, problem| Err(ConfigError::Value { member, problem });
-    let RefreshDocument { cluster, path, authority, interval_seconds, timeout_seconds } = document;
+    let RefreshDocument { cluster, path, settings_path, authority, interval_seconds, timeout_seconds } =
+        document;
     let is_token = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
     if !is_token(&cluster) {
         return wrong("refresh.cluster", "is not the name of a cluster");
     }
-    if !is_token(&path) || !path.starts_with('/') {
+    let is_path = |text: &str| is_token(text) && text.starts_with('/');
+    if !is_path(&path) {
         return wrong("refresh.path", "is not a path");
+    }
+    if settings_path.as_ref().is_some_and(|path| !is_path(path)) {
+        return wrong("refresh.settings_path", "is not a path");
     }
     let authority = authority.unwrap_or_else(|| cluster.clone());
     if !is_token(&authority) {
@@ -259,11 +301,12 @@ fn refresh(document: RefreshDocument) -> Result<Refresh, ConfigError> {
         return wrong("refresh.timeout_seconds", "is not from 1 to 300");
     }
     let (interval, timeout) = (Duration::from_secs(interval), Duration::from_secs(timeout));
-    Ok(Refresh { cluster, authority, path, interval, timeout })
+    let source = |path| Source { cluster: cluster.clone(), authority: authority.clone(), path };
+    Ok(Refresh { bundle: source(path), settings: settings_path.map(source), interval, timeout })
 }
 
 /// The reader's own words would quote what stands there, and that may be a secret.
-fn malformed(error: &serde_json::Error) -> ConfigError {
+pub(crate) fn malformed(error: &serde_json::Error) -> ConfigError {
     let problem = if error.is_data() {
         "a member is not known, is there twice, or has another type than it should have"
     } else {

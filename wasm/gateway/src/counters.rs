@@ -1,6 +1,7 @@
 //! What is counted, and how it is called.
 
 use crate::judge::Verdict;
+use crate::published::Published;
 
 /// Something that a proxy counts or measures. Its whole name is the configured prefix, an underscore and [`Counter::name`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -17,18 +18,18 @@ pub enum Counter {
     PermissionsLeftOut,
     /// How long a decision took, in nanoseconds, answers of the proxy included: a histogram.
     DecisionNanoseconds,
-    /// Bundles that took the place of another.
-    BundleAccepted,
-    /// Bundles that were refused, by reason.
-    BundleRefused(&'static str),
+    /// Bundles, or settings, that took the place of others.
+    Accepted(Published),
+    /// Those that were refused, by reason.
+    Refused(Published, &'static str),
     /// Times the source had nothing new.
-    BundleUnchanged,
+    Unchanged(Published),
     /// Times the source could not be asked, or did not answer as it should.
     RefreshFailed,
-    /// Seconds since the source last said that the bundle is the newest: a gauge.
-    BundleAgeSeconds,
-    /// The bundle's sequence number: a gauge.
-    BundleSequence,
+    /// Seconds since the source last said that it is the newest: a gauge.
+    AgeSeconds(Published),
+    /// Its sequence number: a gauge.
+    Sequence(Published),
     /// The first six bytes of the bundle's content hash as a number: a gauge. Six, so that a floating-point number holds it.
     BundleHash,
 }
@@ -39,17 +40,17 @@ impl Counter {
     pub fn name(self) -> String {
         let name = match self {
             Self::Denied(reason) => return format!("denied_{reason}"),
-            Self::BundleRefused(reason) => return format!("bundle_refused_{reason}"),
+            Self::Refused(what, reason) => return format!("{}_refused_{reason}", what.name()),
+            Self::Accepted(what) => return format!("{}_accepted", what.name()),
+            Self::Unchanged(what) => return format!("{}_unchanged", what.name()),
+            Self::AgeSeconds(what) => return format!("{}_age_seconds", what.name()),
+            Self::Sequence(what) => return format!("{}_sequence", what.name()),
             Self::Allowed => "allowed",
             Self::Public => "public",
             Self::Spoofed => "spoofed_headers",
             Self::PermissionsLeftOut => "permissions_left_out",
             Self::DecisionNanoseconds => "decision_nanoseconds",
-            Self::BundleAccepted => "bundle_accepted",
-            Self::BundleUnchanged => "bundle_unchanged",
             Self::RefreshFailed => "refresh_failed",
-            Self::BundleAgeSeconds => "bundle_age_seconds",
-            Self::BundleSequence => "bundle_sequence",
             Self::BundleHash => "bundle_hash",
         };
         name.to_owned()

@@ -5,14 +5,17 @@ mod metrics;
 mod shared;
 
 use crate::answer::Answer;
-use crate::config::{Config, Refresh};
+use crate::config::{Config, Source};
 use crate::counters::{Counter, hash_number};
 use crate::gateway::Gateway;
 use crate::identity::{Identity, PERMISSIONS, USER_ID};
 use crate::judge::{Denial, Verdict};
+use crate::live::LoadError;
+use crate::published::Published;
 use crate::request::spoofed;
 use metrics::Metrics;
 use policy_core::Timestamp;
+use policy_core::signed::Release;
 use policy_core::token::TokenBuffer;
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -22,7 +25,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// How soon after its start a filter asks for the newest bundle.
+/// How soon after its start a filter asks its source.
 const FIRST_TICK: Duration = Duration::from_millis(50);
 
 /// Called by the proxy once it has loaded the module.
@@ -42,29 +45,55 @@ struct State {
     gateway: Option<Gateway>,
     metrics: Metrics,
     buffer: TokenBuffer,
-    /// The sequence number of another thread's bundle that this one refused, so that it is not verified for each request.
-    refused: Option<u64>,
+    /// The sequence numbers of another thread's bundle and settings that this one refused, so that they are not verified for each
+    /// request.
+    refused: Both<Option<u64>>,
+}
+
+/// One for bundles and one for settings.
+#[derive(Default)]
+struct Both<T> {
+    bundle: T,
+    settings: T,
+}
+
+impl<T> Both<T> {
+    const fn of(&mut self, what: Published) -> &mut T {
+        match what {
+            Published::Bundle => &mut self.bundle,
+            Published::Settings => &mut self.settings,
+        }
+    }
+}
+
+const BOTH: [Published; 2] = [Published::Settings, Published::Bundle];
+
+/// What is asked of the source.
+#[derive(Default)]
+struct Question {
+    /// The `ETag` of what is used here.
+    etag: Option<String>,
+    /// The question that has not been answered yet.
+    asked: Option<u32>,
 }
 
 /// One filter in one thread of the proxy.
 #[derive(Default)]
 struct Root {
     state: Rc<RefCell<State>>,
-    /// The `ETag` of the bundle that decides.
-    etag: Option<String>,
-    /// The question to the source that has not been answered yet.
-    asked: Option<u32>,
+    questions: Both<Question>,
     /// Whether the first tick has passed, so that they come at the configured interval.
     is_ticking: bool,
 }
 
 impl Context for Root {
     fn on_http_call_response(&mut self, call: u32, headers: usize, body_size: usize, _: usize) {
-        if self.asked != Some(call) {
-            return;
+        for what in BOTH {
+            if self.questions.of(what).asked == Some(call) {
+                self.questions.of(what).asked = None;
+                self.take_answer(what, headers, body_size);
+            }
         }
-        self.asked = None;
-        self.take_answer(headers, body_size);
     }
 }
 
@@ -85,7 +114,8 @@ impl RootContext for Root {
             Err(error) => return refuse(&format!("the configuration is refused: {error}")),
         };
         let now = now();
-        let last = config.refresh.as_ref().and_then(shared::release);
+        let source = config.refresh.as_ref().map(|refresh| &refresh.bundle);
+        let last = source.and_then(|source| shared::release(Published::Bundle, source));
         let gateway = match Gateway::new(config, last, now) {
             Ok(gateway) => gateway,
             Err(error) => return refuse(&format!("the configuration is refused: `bundle`: {error}")),
@@ -93,10 +123,14 @@ impl RootContext for Root {
         if gateway.config().refresh.is_some() {
             self.set_tick_period(FIRST_TICK);
         }
+        // What the source had before may be something that is refused now: it has to be asked for all of it.
+        for what in BOTH {
+            self.questions.of(what).etag = None;
+        }
         let mut state = self.state.borrow_mut();
         state.metrics = Metrics::new(gateway.config().counters.clone());
         state.gateway = Some(gateway);
-        state.refused = None;
+        state.refused = Both::default();
         state.adopt(now);
         state.gauge(now);
         true
@@ -112,8 +146,12 @@ impl RootContext for Root {
             self.is_ticking = true;
             self.set_tick_period(refresh.interval);
         }
-        if self.asked.is_none() {
-            self.ask(&refresh);
+        for what in BOTH {
+            if let Some(source) = refresh.source(what)
+                && self.questions.of(what).asked.is_none()
+            {
+                self.ask(what, source, refresh.timeout);
+            }
         }
     }
 }
@@ -124,96 +162,131 @@ fn refuse(message: &str) -> bool {
 }
 
 impl Root {
-    /// Asks the source for a bundle other than the one that decides.
-    fn ask(&mut self, refresh: &Refresh) {
+    /// Asks the source for another one than is used here.
+    fn ask(&mut self, what: Published, source: &Source, timeout: Duration) {
+        let question = self.questions.of(what);
         let mut headers = vec![
             (":method", "GET"),
-            (":path", refresh.path.as_str()),
-            (":authority", refresh.authority.as_str()),
+            (":path", source.path.as_str()),
+            (":authority", source.authority.as_str()),
         ];
-        if let Some(etag) = &self.etag {
+        if let Some(etag) = &question.etag {
             headers.push(("if-none-match", etag));
         }
-        match self.dispatch_http_call(&refresh.cluster, headers, None, Vec::new(), refresh.timeout) {
-            Ok(call) => self.asked = Some(call),
+        match hostcalls::dispatch_http_call(&source.cluster, headers, None, Vec::new(), timeout) {
+            Ok(call) => question.asked = Some(call),
             Err(status) => {
-                let cluster = &refresh.cluster;
+                let (cluster, what) = (&source.cluster, what.name());
                 log(
                     LogLevel::Error,
-                    &format!("cluster `{cluster}` cannot be asked for a bundle: {status:?}"),
+                    &format!("cluster `{cluster}` cannot be asked for the {what}: {status:?}"),
                 );
                 self.state.borrow_mut().metrics.add(Counter::RefreshFailed);
             }
         }
     }
 
-    /// Takes what the source says. Whatever is wrong with it, the policy before stays.
-    fn take_answer(&mut self, headers: usize, body_size: usize) {
+    /// Takes what the source says. Whatever is wrong with it, what was before stays.
+    fn take_answer(&mut self, what: Published, headers: usize, body_size: usize) {
         let now = now();
         let mut state = self.state.borrow_mut();
         let State { gateway: Some(gateway), metrics, .. } = &mut *state else { return };
-        let Some(refresh) = gateway.config().refresh.clone() else { return };
+        let refresh = gateway.config().refresh.as_ref();
+        let Some(source) = refresh.and_then(|refresh| refresh.source(what)).cloned() else { return };
         let header =
             |name| hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, name).ok().flatten();
         let status = if headers == 0 { None } else { header(":status") };
         match status.as_deref() {
             Some(b"304") => {
-                gateway.confirm(now);
-                metrics.add(Counter::BundleUnchanged);
+                gateway.confirm(what, now);
+                metrics.add(Counter::Unchanged(what));
             }
             Some(b"200") => {
+                // Settings hold secrets.
                 let body = self.get_http_call_response_body(0, body_size).unwrap_or_default();
-                match gateway.offer(&body, shared::release(&refresh), now) {
+                let body = Zeroizing::new(body);
+                match offer(gateway, what, &body, shared::release(what, &source), now) {
                     Ok(()) => {
-                        self.etag = header("etag").and_then(|etag| String::from_utf8(etag).ok());
-                        metrics.add(Counter::BundleAccepted);
-                        if let Some(release) = gateway.policy().and_then(crate::live::LivePolicy::release) {
-                            shared::keep(&refresh, release, &body);
-                            let message =
-                                format!("bundle {} of sequence {} decides", release.hash, release.sequence);
+                        let etag = header("etag").and_then(|etag| String::from_utf8(etag).ok());
+                        self.questions.of(what).etag = etag;
+                        metrics.add(Counter::Accepted(what));
+                        if let Some(release) = gateway.release(what) {
+                            shared::keep(what, &source, release, &body);
+                            let (name, sequence) = (what.name(), release.sequence);
+                            let message = format!("{name} {} of sequence {sequence} counts", release.hash);
                             log(LogLevel::Info, &message);
                         }
                     }
                     Err(error) => {
-                        metrics.add(Counter::BundleRefused(error.reason()));
-                        log(LogLevel::Error, &format!("a bundle is refused, the one before stays: {error}"));
+                        metrics.add(Counter::Refused(what, error.reason()));
+                        let name = what.name();
+                        log(
+                            LogLevel::Error,
+                            &format!("a new {name} is refused, the one before stays: {error}"),
+                        );
                     }
                 }
             }
             other => {
                 metrics.add(Counter::RefreshFailed);
                 let status = other.map(String::from_utf8_lossy).unwrap_or("no answer".into());
-                log(LogLevel::Error, &format!("the source of bundles says: {status}"));
+                log(LogLevel::Error, &format!("the source, asked for the {}, says: {status}", what.name()));
             }
         }
         state.gauge(now);
     }
 }
 
+fn offer(
+    gateway: &mut Gateway,
+    what: Published,
+    file: &[u8],
+    last: Option<Release>,
+    now: Timestamp,
+) -> Result<(), LoadError> {
+    match what {
+        Published::Bundle => gateway.offer(file, last, now),
+        Published::Settings => gateway.offer_settings(file, last, now),
+    }
+}
+
 impl State {
-    /// Where there is no policy, takes the newest that another thread accepted, or this one before its configuration changed.
+    /// Where there is no policy or there are no settings, takes the newest that another thread accepted, or this one before its
+    /// configuration changed.
     fn adopt(&mut self, now: Timestamp) {
-        let Some(gateway) = self.gateway.as_mut().filter(|gateway| gateway.policy().is_none()) else {
-            return;
-        };
-        let Some(refresh) = gateway.config().refresh.clone() else { return };
-        let Some(release) = shared::release(&refresh).filter(|last| self.refused != Some(last.sequence))
-        else {
-            return;
-        };
-        let Some(file) = shared::newest(&refresh) else { return };
-        if let Err(error) = gateway.offer(&file, Some(release), now) {
-            self.refused = Some(release.sequence);
-            log(LogLevel::Warn, &format!("a bundle that was accepted before is refused now: {error}"));
+        let Some(gateway) = &mut self.gateway else { return };
+        for what in BOTH {
+            if gateway.freshness(what).is_some() {
+                continue;
+            }
+            let refresh = gateway.config().refresh.as_ref();
+            let Some(source) = refresh.and_then(|refresh| refresh.source(what)).cloned() else { continue };
+            let refused = self.refused.of(what);
+            let Some(release) = shared::release(what, &source).filter(|last| *refused != Some(last.sequence))
+            else {
+                continue;
+            };
+            let Some(file) = shared::newest(what, &source) else { continue };
+            if let Err(error) = offer(gateway, what, &file, Some(release), now) {
+                *refused = Some(release.sequence);
+                let name = what.name();
+                log(LogLevel::Warn, &format!("a {name} that was accepted before is refused now: {error}"));
+            }
         }
     }
 
     /// Says how things are.
     fn gauge(&mut self, now: Timestamp) {
-        let Some(policy) = self.gateway.as_ref().and_then(Gateway::policy) else { return };
-        self.metrics.set(Counter::BundleAgeSeconds, policy.age_seconds(now));
-        self.metrics.set(Counter::BundleHash, hash_number(policy.hash()));
-        self.metrics.set(Counter::BundleSequence, policy.release().map_or(0, |release| release.sequence));
+        let Some(gateway) = &self.gateway else { return };
+        for what in BOTH {
+            let Some(freshness) = gateway.freshness(what) else { continue };
+            self.metrics.set(Counter::AgeSeconds(what), freshness.age_seconds(now));
+            let sequence = freshness.release().map_or(0, |release| release.sequence);
+            self.metrics.set(Counter::Sequence(what), sequence);
+        }
+        if let Some(policy) = gateway.policy() {
+            self.metrics.set(Counter::BundleHash, hash_number(policy.hash()));
+        }
     }
 }
 

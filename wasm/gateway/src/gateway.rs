@@ -1,15 +1,20 @@
-//! The gateway's state: its configuration and the policy that decides.
+//! The gateway's state: its configuration, the policy that decides, and the keys and routes of its source.
 
 use crate::config::Config;
 use crate::live::{LivePolicy, LoadError};
+use crate::published::{Freshness, Published, newest};
+use crate::settings::LiveSettings;
 use policy_core::Timestamp;
+use policy_core::route::RouteTable;
 use policy_core::signed::{Release, SignatureError};
+use policy_core::token::KeyRing;
 
 /// A configuration with the policy that decides, once there is one.
 #[derive(Debug)]
 pub struct Gateway {
     config: Config,
     policy: Option<LivePolicy>,
+    settings: Option<LiveSettings>,
 }
 
 impl Gateway {
@@ -23,7 +28,7 @@ impl Gateway {
     pub fn new(mut config: Config, last: Option<Release>, now: Timestamp) -> Result<Self, LoadError> {
         let bundle = config.bundle.take();
         let is_refreshed = config.refresh.is_some();
-        let mut gateway = Self { config, policy: None };
+        let mut gateway = Self { config, policy: None, settings: None };
         if let Some(bundle) = bundle {
             match gateway.offer(&bundle, last, now) {
                 Err(LoadError::Signature(SignatureError::Older { .. } | SignatureError::Expired(_)))
@@ -52,19 +57,81 @@ impl Gateway {
     ///
     /// Why it stays.
     pub fn offer(&mut self, bytes: &[u8], last: Option<Release>, now: Timestamp) -> Result<(), LoadError> {
-        let own = self.policy.as_ref().and_then(LivePolicy::release);
-        let newest = match (own, last) {
-            (Some(own), Some(last)) if own.sequence >= last.sequence => Some(own),
-            (own, last) => last.or(own),
-        };
-        self.policy = Some(LivePolicy::load(bytes, &self.config.trusted_keys, newest, now)?);
+        let last = newest(self.release(Published::Bundle), last);
+        self.policy = Some(LivePolicy::load(bytes, &self.config.trusted_keys, last, now)?);
         Ok(())
     }
 
-    /// Notes that the source still has the policy as the newest.
-    pub const fn confirm(&mut self, now: Timestamp) {
-        if let Some(policy) = self.policy.as_mut() {
-            policy.confirm(now);
+    /// Offers settings. They count from now on, or those before stay.
+    ///
+    /// # Errors
+    ///
+    /// Why they stay.
+    pub fn offer_settings(
+        &mut self,
+        bytes: &[u8],
+        last: Option<Release>,
+        now: Timestamp,
+    ) -> Result<(), LoadError> {
+        let last = newest(self.release(Published::Settings), last);
+        self.settings = Some(LiveSettings::load(bytes, &self.config.trusted_keys, last, now)?);
+        Ok(())
+    }
+
+    /// How fresh the policy is, or the settings are, if there are any.
+    #[must_use]
+    pub fn freshness(&self, what: Published) -> Option<&Freshness> {
+        match what {
+            Published::Bundle => self.policy.as_ref().map(LivePolicy::freshness),
+            Published::Settings => self.settings.as_ref().map(LiveSettings::freshness),
+        }
+    }
+
+    /// Which of its publisher's it is.
+    #[must_use]
+    pub fn release(&self, what: Published) -> Option<Release> {
+        self.freshness(what).and_then(Freshness::release)
+    }
+
+    /// Notes that the source still has it as the newest.
+    pub fn confirm(&mut self, what: Published, now: Timestamp) {
+        let freshness = match what {
+            Published::Bundle => self.policy.as_mut().map(|policy| &mut policy.freshness),
+            Published::Settings => self.settings.as_mut().map(|settings| &mut settings.freshness),
+        };
+        if let Some(freshness) = freshness {
+            freshness.confirm(now);
+        }
+    }
+
+    /// The keys that verify tokens: those of the settings, where they have some, or those of the configuration.
+    ///
+    /// # Errors
+    ///
+    /// The word for why there are none.
+    pub fn ring(&self, now: Timestamp) -> Result<&KeyRing, &'static str> {
+        self.setting(now, |settings| settings.ring.as_ref(), self.config.ring.as_ref())
+    }
+
+    /// The routes, likewise.
+    ///
+    /// # Errors
+    ///
+    /// The word for why there are none.
+    pub fn routes(&self, now: Timestamp) -> Result<&RouteTable, &'static str> {
+        self.setting(now, |settings| settings.routes.as_ref(), self.config.routes.as_ref())
+    }
+
+    fn setting<'g, T>(
+        &'g self,
+        now: Timestamp,
+        published: impl Fn(&'g LiveSettings) -> Option<&'g T>,
+        configured: Option<&'g T>,
+    ) -> Result<&'g T, &'static str> {
+        match self.settings.as_ref().and_then(|settings| Some((settings, published(settings)?))) {
+            Some((settings, _)) if settings.freshness.is_expired(now) => Err("settings_expired"),
+            Some((_, setting)) => Ok(setting),
+            None => configured.ok_or("no_settings"),
         }
     }
 }

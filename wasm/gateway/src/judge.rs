@@ -44,7 +44,7 @@ pub enum Kind {
     BadToken,
     /// Have somebody grant it: status 403.
     Forbidden,
-    /// Wait until there is a policy: status 503.
+    /// Wait until there is a policy, and settings: status 503.
     Unavailable,
 }
 
@@ -87,18 +87,20 @@ impl Gateway {
     ) -> Result<Verdict<'_>, Denial<'_>> {
         let config = self.config();
         let request = Request::read(headers).map_err(unusable)?;
-        let route = match config.routes.find(request.method, request.target) {
+        let routes = self.routes(now).map_err(unavailable)?;
+        let route = match routes.find(request.method, request.target) {
             Ok(route) if *route.access() == Access::Public => return Ok(Verdict::Public),
             Err(denial @ RouteDenial::Path(_)) => return Err(Denial::new(Kind::BadRequest, denial.reason())),
             found => found,
         };
-        let policy = self.policy().ok_or_else(|| Denial::new(Kind::Unavailable, "no_policy"))?;
-        if policy.is_expired(now) {
-            return Err(Denial::new(Kind::Unavailable, "policy_expired"));
+        let policy = self.policy().ok_or_else(|| unavailable("no_policy"))?;
+        if policy.freshness().is_expired(now) {
+            return Err(unavailable("policy_expired"));
         }
+        let ring = self.ring(now).map_err(unavailable)?;
         let token = request.token.ok_or_else(|| Denial::new(Kind::NoToken, "no_token"))?;
         let bad_token = |error: TokenError| Denial::new(Kind::BadToken, error.reason());
-        let claims = config.ring.verify(token, now, buffer).map_err(bad_token)?.claims;
+        let claims = ring.verify(token, now, buffer).map_err(bad_token)?.claims;
         let Some(user) = claims.user_id.as_ref().map(ToString::to_string) else {
             return Err(Denial::new(Kind::BadToken, "no_user_id"));
         };
@@ -153,6 +155,10 @@ impl Denial<'_> {
     const fn new(kind: Kind, reason: &'static str) -> Self {
         Self { kind, reason, route: None, identity: None }
     }
+}
+
+fn unavailable<'g>(reason: &'static str) -> Denial<'g> {
+    Denial::new(Kind::Unavailable, reason)
 }
 
 fn unusable<'g>(why: Unusable) -> Denial<'g> {

@@ -11,16 +11,20 @@ mod gateway;
 mod identity;
 mod judge;
 mod live;
+mod published;
 mod request;
+mod settings;
 
 #[cfg(target_arch = "wasm32")]
 mod filter;
 
 pub use answer::Answer;
-pub use config::{Config, ConfigError, Mode, Refresh, RoleSource};
+pub use config::{Config, ConfigError, Mode, Refresh, RoleSource, Source};
 pub use counters::{Counter, hash_number};
 pub use gateway::Gateway;
 pub use identity::{IDENTITY_HEADERS, Identity};
 pub use judge::{Denial, Kind, Verdict};
 pub use live::{LivePolicy, LoadError};
+pub use published::{Freshness, Published};
 pub use request::{Request, Unusable, spoofed};
+pub use settings::{LiveSettings, MAX_SETTINGS_BYTES};

@@ -1,32 +1,35 @@
 //! The policy that decides now, and how another one takes its place.
 
+use crate::config::ConfigError;
+use crate::published::Freshness;
+use crate::settings::MAX_SETTINGS_BYTES;
 use policy_core::signed::{self, Release, SignatureError, TrustedKey};
-use policy_core::{BundleError, ContentHash, Index, LimitError, Timestamp};
+use policy_core::{BundleError, ContentHash, Index, PolicyError, Timestamp};
 use thiserror::Error;
 
 /// A policy that is ready to answer.
 #[derive(Debug)]
 pub struct LivePolicy {
     index: Index,
-    /// Which one of its publisher's it is, and until when it may be used; an unsigned one has neither.
-    signed: Option<(Release, Timestamp)>,
-    /// When it was last known to be the newest.
-    confirmed_at: Timestamp,
+    pub(crate) freshness: Freshness,
 }
 
-/// Why bytes do not become the policy that decides. The one that did before stays.
+/// Why bytes do not become the policy that decides, or the settings. What was before stays.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum LoadError {
     /// Its signature does not hold.
     #[error(transparent)]
     Signature(#[from] SignatureError),
-    /// It is no bundle.
+    /// It is no bundle, or cannot be made ready.
     #[error(transparent)]
     Bundle(#[from] BundleError),
-    /// It cannot be made ready.
-    #[error("the policy cannot be compiled: {0}")]
-    Compile(#[from] LimitError),
+    /// They are no settings.
+    #[error(transparent)]
+    Settings(#[from] ConfigError),
+    /// There are too many bytes of settings.
+    #[error("{0} bytes of settings, and {MAX_SETTINGS_BYTES} may be")]
+    TooLarge(usize),
 }
 
 impl LoadError {
@@ -35,8 +38,9 @@ impl LoadError {
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Signature(error) => error.reason(),
+            Self::Bundle(BundleError::Policy(PolicyError::Limit(_))) | Self::TooLarge(_) => "over_limit",
             Self::Bundle(_) => "bad_bundle",
-            Self::Compile(_) => "over_limit",
+            Self::Settings(_) => "bad_settings",
         }
     }
 }
@@ -54,14 +58,14 @@ impl LivePolicy {
         last: Option<Release>,
         now: Timestamp,
     ) -> Result<Self, LoadError> {
-        let (policy, signed) = if trusted.is_empty() {
-            (policy_core::decode(bytes)?, None)
+        let (index, signed) = if trusted.is_empty() {
+            (Index::from_bundle(bytes)?, None)
         } else {
             let (signature, bundle) = signed::detach(bytes)?;
             let verified = signed::verify(bundle, signature, trusted, now, last)?;
-            (verified.decode()?, Some((verified.release(), verified.expires_at())))
+            (verified.index()?, Some((verified.release(), verified.expires_at())))
         };
-        Ok(Self { index: Index::compile(&policy)?, signed, confirmed_at: now })
+        Ok(Self { index, freshness: Freshness::new(signed, now) })
     }
 
     /// What answers.
@@ -70,32 +74,15 @@ impl LivePolicy {
         &self.index
     }
 
-    /// Which one of its publisher's it is, if it is signed.
+    /// How fresh it is.
     #[must_use]
-    pub fn release(&self) -> Option<Release> {
-        self.signed.map(|(release, _)| release)
+    pub const fn freshness(&self) -> &Freshness {
+        &self.freshness
     }
 
     /// What it says.
     #[must_use]
     pub const fn hash(&self) -> ContentHash {
         self.index.content_hash()
-    }
-
-    /// Whether its publisher no longer wants it used.
-    #[must_use]
-    pub fn is_expired(&self, now: Timestamp) -> bool {
-        self.signed.is_some_and(|(_, expires_at)| now >= expires_at)
-    }
-
-    /// Notes that its source still has it as the newest.
-    pub const fn confirm(&mut self, now: Timestamp) {
-        self.confirmed_at = now;
-    }
-
-    /// For how long nobody has said that it is the newest, in whole seconds.
-    #[must_use]
-    pub const fn age_seconds(&self, now: Timestamp) -> u64 {
-        now.since(self.confirmed_at).as_secs()
     }
 }

@@ -69,12 +69,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, HostError> {
     let (bundle, policy) = read_bundle(&args.file)?;
     // What cannot be compiled would load nowhere.
     compile(&policy)?;
-    let now = context.clock.now();
-    let expires_at = args.expires.from(now);
-    if expires_at <= now {
-        return Err(HostError::usage(format_args!("`--expires` {} is over", show_time(expires_at)))
-            .help("give a time to come, such as +7d"));
-    }
+    let expires_at = expiry(&args.expires, context)?;
     let signer = publisher::read(&args.key)?;
     let signature = signer.sign(&bundle, args.sequence, expires_at).map_err(HostError::failed)?;
     write_whole(&args.output, &attach(&signature, &bundle))?;
@@ -85,4 +80,19 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, HostError> {
         expires_at,
     })?;
     Ok(Exit::Done)
+}
+
+/// When what is signed now expires.
+///
+/// # Errors
+///
+/// When that is over.
+pub(super) fn expiry(until: &Until, context: &Context) -> Result<Timestamp, HostError> {
+    let now = context.clock.now();
+    let expires_at = until.from(now);
+    if expires_at > now {
+        return Ok(expires_at);
+    }
+    Err(HostError::usage(format_args!("`--expires` {} is over", show_time(expires_at)))
+        .help("give a time to come, such as +7d"))
 }

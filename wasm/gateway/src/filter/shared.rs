@@ -1,27 +1,29 @@
-//! What the threads of a proxy, and a filter before and after a change of its configuration, know together: the newest bundle
-//! of each source. Without it a new configuration with an old bundle would bring back a policy that is superseded.
+//! What the threads of a proxy, and a filter before and after a change of its configuration, know together: the newest bundle and the
+//! newest settings of each source. Without it a new configuration with an old bundle would bring back a policy that is superseded.
 
-use crate::config::Refresh;
+use crate::config::Source;
+use crate::published::Published;
 use policy_core::ContentHash;
 use policy_core::signed::Release;
 use proxy_wasm::hostcalls;
+use zeroize::Zeroizing;
 
 /// How often a thread tries to be heard while others write too.
 const ATTEMPTS: usize = 4;
 
 /// The newest release of a source that any thread accepted.
-pub(super) fn release(refresh: &Refresh) -> Option<Release> {
-    read(&key("release", refresh)).0
+pub(super) fn release(what: Published, source: &Source) -> Option<Release> {
+    read(&key("release", what, source)).0
 }
 
-/// The file that it came in.
-pub(super) fn newest(refresh: &Refresh) -> Option<Vec<u8>> {
-    hostcalls::get_shared_data(&key("bundle", refresh)).ok()?.0
+/// The file that it came in, which may hold secrets.
+pub(super) fn newest(what: Published, source: &Source) -> Option<Zeroizing<Vec<u8>>> {
+    hostcalls::get_shared_data(&key("file", what, source)).ok()?.0.map(Zeroizing::new)
 }
 
 /// Keeps a release that was accepted, unless another thread was faster with a newer one.
-pub(super) fn keep(refresh: &Refresh, release: Release, file: &[u8]) {
-    let name = key("release", refresh);
+pub(super) fn keep(what: Published, source: &Source, release: Release, file: &[u8]) {
+    let name = key("release", what, source);
     let mut value = release.sequence.to_le_bytes().to_vec();
     value.extend_from_slice(&release.hash.0);
     for _ in 0..ATTEMPTS {
@@ -31,7 +33,7 @@ pub(super) fn keep(refresh: &Refresh, release: Release, file: &[u8]) {
         }
         if hostcalls::set_shared_data(&name, Some(&value), version).is_ok() {
             // Who reads it verifies it again, so that nothing depends on both being written at one moment.
-            hostcalls::set_shared_data(&key("bundle", refresh), Some(file), None).unwrap_or_default();
+            hostcalls::set_shared_data(&key("file", what, source), Some(file), None).unwrap_or_default();
             return;
         }
     }
@@ -46,6 +48,6 @@ fn read(name: &str) -> (Option<Release>, Option<u32>) {
     (release, version)
 }
 
-fn key(what: &str, refresh: &Refresh) -> String {
-    format!("pbac {what} {} {}{}", refresh.cluster, refresh.authority, refresh.path)
+fn key(part: &str, what: Published, source: &Source) -> String {
+    format!("pbac {} {part} {} {}{}", what.name(), source.cluster, source.authority, source.path)
 }

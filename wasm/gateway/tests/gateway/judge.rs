@@ -1,15 +1,18 @@
 //! What becomes of requests: every reason, and what the application and the client are told.
 use crate::setup::{NOW, Setup, headers, token};
-use pbac_gateway::{Answer, Counter, Kind, Verdict, spoofed};
+use pbac_gateway::{Answer, Counter, Gateway, Kind, Verdict, spoofed};
 use policy_core::Timestamp;
 use policy_core::token::TokenBuffer;
 use serde_json::{Value, json};
 
-/// What became of it: the reason of a denial with its status, or what the application is told.
 fn judged(setup: &Setup, request: &[(&str, &str)]) -> String {
-    let gateway = setup.gateway().unwrap();
+    judged_by(&setup.gateway().unwrap(), NOW, request)
+}
+
+/// What became of it: the reason of a denial with its status, or what the application is told.
+pub(crate) fn judged_by(gateway: &Gateway, now: Timestamp, request: &[(&str, &str)]) -> String {
     let headers = headers(request);
-    match gateway.judge(&headers, NOW, &mut TokenBuffer::default()) {
+    match gateway.judge(&headers, now, &mut TokenBuffer::default()) {
         Verdict::Allow(identity) => {
             format!("{} may {}", identity.user_id, identity.permissions.as_deref().unwrap_or("much"))
         }

@@ -10,4 +10,5 @@
 
 mod judge;
 mod policies;
+mod settings;
 mod setup;

@@ -1,5 +1,6 @@
 //! Which configurations and which bundles are taken, and that the policy before stays when one is not.
 use crate::setup::{END, NOW, Setup, bundle, published};
+use pbac_gateway::Published;
 use policy_core::Timestamp;
 use policy_core::keys::KeyId;
 use policy_core::signed::{BundleSigner, attach};
@@ -8,7 +9,7 @@ use serde_json::json;
 #[test]
 fn a_newer_bundle_takes_the_place_and_a_bad_one_does_not() {
     let mut gateway = Setup::refreshed().gateway().unwrap();
-    let sequence = |gateway: &pbac_gateway::Gateway| gateway.policy().unwrap().release().unwrap().sequence;
+    let sequence = |gateway: &pbac_gateway::Gateway| gateway.release(Published::Bundle).unwrap().sequence;
     assert_eq!(sequence(&gateway), 5);
     let newer = bundle(&["po.view", "po.approve", "po.pay"]);
     gateway.offer(&published(&newer, 6), None, NOW).unwrap();
@@ -38,7 +39,7 @@ fn a_newer_bundle_takes_the_place_and_a_bad_one_does_not() {
 fn another_threads_newest_bundle_counts() {
     let mut gateway = Setup::refreshed().gateway().unwrap();
     let other = Setup { bundle: Some(published(&bundle(&["po.view"]), 9)), ..Setup::refreshed() };
-    let last = other.gateway().unwrap().policy().unwrap().release();
+    let last = other.gateway().unwrap().release(Published::Bundle);
     let newer = published(&bundle(&["po.view", "po.approve"]), 8);
     assert_eq!(gateway.offer(&newer, last, NOW).unwrap_err().reason(), "older_sequence");
 }
@@ -47,10 +48,10 @@ fn another_threads_newest_bundle_counts() {
 fn age_counts_from_the_last_confirmation() {
     let mut gateway = Setup::refreshed().gateway().unwrap();
     let age = |gateway: &pbac_gateway::Gateway, at| {
-        gateway.policy().unwrap().age_seconds(Timestamp::from_seconds(at))
+        gateway.freshness(Published::Bundle).unwrap().age_seconds(Timestamp::from_seconds(at))
     };
     assert_eq!(age(&gateway, 1_030), 30);
-    gateway.confirm(Timestamp::from_seconds(1_020));
+    gateway.confirm(Published::Bundle, Timestamp::from_seconds(1_020));
     assert_eq!(age(&gateway, 1_030), 10);
 }
 
@@ -85,6 +86,10 @@ fn what_makes_no_sense_is_refused_by_name() {
         (refreshed_with(json!({ "cluster": "", "path": "/" })), "`refresh.cluster` is not the name"),
         (refreshed_with(json!({ "cluster": "b", "path": "x" })), "`refresh.path` is not a path"),
         (
+            refreshed_with(json!({ "cluster": "b", "path": "/", "settings_path": "x" })),
+            "`refresh.settings_path` is not a path",
+        ),
+        (
             refreshed_with(json!({ "cluster": "b", "path": "/", "interval_seconds": 0 })),
             "`refresh.interval_seconds`",
         ),
@@ -92,7 +97,7 @@ fn what_makes_no_sense_is_refused_by_name() {
             refreshed_with(json!({ "cluster": "b", "path": "/", "timeout_seconds": 301 })),
             "`refresh.timeout_seconds`",
         ),
-        (Setup { bundle: Some(bundle(&["po.view"])), ..Setup::refreshed() }, "not a signature of a bundle"),
+        (Setup { bundle: Some(bundle(&["po.view"])), ..Setup::refreshed() }, "not a signature of the kind"),
     ] {
         let message = message(setup);
         assert!(message.starts_with(expected), "{message}");

@@ -126,7 +126,23 @@ fn secret(kid: &str) -> Vec<u8> {
     format!("{kid}-q3J9tq7pV0m2Zx8sLw4nB6yR1cK5dF-hGjT_uEoAiXk").into_bytes()
 }
 
-fn ring() -> Value {
+/// A signature and the settings that it signs.
+pub(crate) fn published_settings(settings: &Value, sequence: u64) -> Vec<u8> {
+    let settings = settings.to_string();
+    let signature = publisher().sign_settings(settings.as_bytes(), sequence, Timestamp::from_seconds(END));
+    attach(&signature, settings.as_bytes())
+}
+
+/// With a source of keys and routes too, and none of them to begin with.
+pub(crate) fn without_settings() -> Setup {
+    let mut setup = Setup::refreshed();
+    setup.more["ring"] = Value::Null;
+    setup.more["route_table"] = Value::Null;
+    setup.more["refresh"]["settings_path"] = "/v1/settings".into();
+    setup
+}
+
+pub(crate) fn ring() -> Value {
     let key = |kid: &str, more: Value| {
         let mut key =
             json!({ "kty": "oct", "kid": kid, "alg": "HS256", "k": URL_SAFE_NO_PAD.encode(secret(kid)) });
