@@ -1,6 +1,7 @@
 //! `pbac bundle`: the policy as the one file that travels.
 
 pub mod publisher;
+pub mod release;
 pub mod settings;
 pub mod sign;
 

@@ -117,14 +117,17 @@ mod bytes {
 
     /// In a list and in a table of texts, and found by hash.
     pub(super) const TEXT: usize = LIST * (size_of::<&str>() + 4) + 24;
-    /// As a text, and as a number in the list of its role.
-    pub(super) const PATTERN: usize = TEXT + LIST * (4 + size_of::<Cover>());
-    pub(super) const ROLE: usize = 2 * TEXT + LIST * (size_of::<CompiledRole>() + 16 * size_of::<usize>());
+    /// As a text, as a number in the list of its role, and with a set to find.
+    pub(super) const PATTERN: usize = TEXT + SET + LIST * (4 + size_of::<Cover>());
+    pub(super) const ROLE: usize =
+        2 * (TEXT + SET) + LIST * (size_of::<CompiledRole>() + 16 * size_of::<usize>());
     /// Who has overrides may be a user of whom nothing else is known.
     pub(super) const OVERRIDE: usize = PATTERN + TEXT + USER + LIST * size_of::<CompiledOverride>();
     pub(super) const USER: usize = TEXT + LIST * size_of::<UserEntry>();
     pub(super) const NUMBER: usize = LIST * 4;
 
+    /// A set is found by hash while others are added; what is in it is asked for as it is made.
+    const SET: usize = 40;
     /// A list that doubles is there twice while it is copied.
     const LIST: usize = 3;
 }

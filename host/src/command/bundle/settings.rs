@@ -9,12 +9,12 @@ use policy_core::token::KeyRing;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::{publisher, sign};
+use super::release::ReleaseArgs;
 use crate::context::Context;
 use crate::error::HostError;
 use crate::exit::Exit;
 use crate::report::files::{read_bytes, write_whole_as};
-use crate::report::time::{Until, parse_until, serialize_moment, show_time};
+use crate::report::time::{serialize_moment, show_time};
 use crate::report::{Report, printable};
 
 /// The most bytes that each of the two files has: together they are as much as a gateway takes.
@@ -26,7 +26,7 @@ const MAX_BYTES: u64 = 1 << 19;
     after_help = "The file holds the keys that sign tokens, where they are secrets: serve it to gateways alone, over TLS. Sequence numbers \
     of settings are counted apart from those of bundles. What is left out is what the gateway's configuration says."
 )]
-#[group(required = true, multiple = true, id = "what", args = ["ring", "routes"])]
+#[group(required = true, multiple = true)]
 pub struct Args {
     /// The keys, as `pbac keys export --ring` writes them
     #[arg(long, value_name = "FILE")]
@@ -34,18 +34,8 @@ pub struct Args {
     /// The routes, as `pbac routes` writes them
     #[arg(long, value_name = "FILE")]
     routes: Option<PathBuf>,
-    /// The key, as `pbac bundle publisher` wrote it
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
-    /// Their number: larger than that of all settings published before
-    #[arg(long, value_name = "N")]
-    sequence: u64,
-    /// Until when they may be used, such as `+7d`
-    #[arg(long, value_name = "TIME", value_parser = parse_until)]
-    expires: Until,
-    /// The file to write, with mode 0600; it is replaced whole or not at all
-    #[arg(long, short, value_name = "FILE")]
-    output: PathBuf,
+    #[command(flatten)]
+    release: ReleaseArgs,
 }
 
 /// What was signed.
@@ -96,17 +86,16 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, HostError> {
     let table = table.map_err(|error| {
         HostError::usage(format_args!("`{}`: {error}", of(&args.routes))).help("let `pbac routes` write it")
     })?;
-    let expires_at = sign::expiry(&args.expires, context)?;
-    let signer = publisher::read(&args.key)?;
+    let (signer, expires_at) = args.release.signer(context)?;
 
     let settings = document(&[("ring", ring.as_ref()), ("route_table", routes.as_ref())]);
-    let signature = signer.sign_settings(settings.as_bytes(), args.sequence, expires_at);
-    write_whole_as(&args.output, &Zeroizing::new(attach(&signature, settings.as_bytes())), 0o600)?;
+    let signature = signer.sign_settings(settings.as_bytes(), args.release.sequence, expires_at);
+    write_whole_as(&args.release.output, &Zeroizing::new(attach(&signature, settings.as_bytes())), 0o600)?;
     context.output.show(&Signed {
-        file: args.output.display().to_string(),
+        file: args.release.output.display().to_string(),
         keys: keys.map(|ring| ring.history().keys().len()),
         routes: table.map(|table| table.routes().len()),
-        sequence: args.sequence,
+        sequence: args.release.sequence,
         expires_at,
     })?;
     Ok(Exit::Done)

@@ -6,13 +6,13 @@ use policy_core::signed::attach;
 use policy_core::{ContentHash, Timestamp};
 use serde::Serialize;
 
-use super::publisher;
+use super::release::ReleaseArgs;
 use crate::command::source::{compile, read_bundle};
 use crate::context::Context;
 use crate::error::HostError;
 use crate::exit::Exit;
 use crate::report::files::write_whole;
-use crate::report::time::{Until, parse_until, serialize_moment, show_time};
+use crate::report::time::{serialize_moment, show_time};
 use crate::report::{Report, printable};
 
 /// The arguments of `pbac bundle sign`.
@@ -24,18 +24,8 @@ use crate::report::{Report, printable};
 pub struct Args {
     /// The bundle
     file: PathBuf,
-    /// The key, as `pbac bundle publisher` wrote it
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
-    /// Its number: larger than that of every bundle published before
-    #[arg(long, value_name = "N")]
-    sequence: u64,
-    /// Until when it may be used, such as `+7d`
-    #[arg(long, value_name = "TIME", value_parser = parse_until)]
-    expires: Until,
-    /// The file to write; it is replaced whole or not at all
-    #[arg(long, short, value_name = "FILE")]
-    output: PathBuf,
+    #[command(flatten)]
+    release: ReleaseArgs,
 }
 
 /// What was signed.
@@ -69,30 +59,14 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, HostError> {
     let (bundle, policy) = read_bundle(&args.file)?;
     // What cannot be compiled would load nowhere.
     compile(&policy)?;
-    let expires_at = expiry(&args.expires, context)?;
-    let signer = publisher::read(&args.key)?;
-    let signature = signer.sign(&bundle, args.sequence, expires_at).map_err(HostError::failed)?;
-    write_whole(&args.output, &attach(&signature, &bundle))?;
+    let (signer, expires_at) = args.release.signer(context)?;
+    let signature = signer.sign(&bundle, args.release.sequence, expires_at).map_err(HostError::failed)?;
+    write_whole(&args.release.output, &attach(&signature, &bundle))?;
     context.output.show(&Signed {
-        file: args.output.display().to_string(),
+        file: args.release.output.display().to_string(),
         content_hash: super::hash(&policy)?,
-        sequence: args.sequence,
+        sequence: args.release.sequence,
         expires_at,
     })?;
     Ok(Exit::Done)
-}
-
-/// When what is signed now expires.
-///
-/// # Errors
-///
-/// When that is over.
-pub(super) fn expiry(until: &Until, context: &Context) -> Result<Timestamp, HostError> {
-    let now = context.clock.now();
-    let expires_at = until.from(now);
-    if expires_at > now {
-        return Ok(expires_at);
-    }
-    Err(HostError::usage(format_args!("`--expires` {} is over", show_time(expires_at)))
-        .help("give a time to come, such as +7d"))
 }
