@@ -50,7 +50,6 @@ pub mod keys;
 mod limits;
 mod lint;
 mod name;
-mod numbers;
 mod overrides;
 mod pattern;
 mod policy;

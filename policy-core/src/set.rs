@@ -1,11 +1,12 @@
 //! Sets of permissions as bits, each different set kept once.
 
 use crate::catalog::PermissionId;
-use crate::numbers::Numbers;
+use crate::table;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hasher};
 use foldhash::fast::FixedState;
+use hashbrown::HashTable;
 
 /// How many permissions a word holds.
 const WORD_BITS: usize = u64::BITS as usize;
@@ -127,7 +128,7 @@ impl SetPool {
 pub(crate) struct SetInterner {
     pool: SetPool,
     /// Numbers of sets.
-    known: Numbers,
+    known: HashTable<u32>,
     hasher: FixedState,
 }
 
@@ -136,7 +137,7 @@ impl SetInterner {
     pub(crate) fn new(permissions: usize, seed: u64) -> Self {
         Self {
             pool: SetPool { words: Vec::new(), width: words_for(permissions) },
-            known: Numbers::with_capacity(0),
+            known: HashTable::new(),
             hasher: FixedState::with_seed(seed),
         }
     }
@@ -144,12 +145,13 @@ impl SetInterner {
     /// The number of this set, which is added unless it is there.
     pub(crate) fn intern(&mut self, set: &[u64]) -> SetId {
         let hash = hash_set(&self.hasher, set);
-        if let Some(id) = self.known.find(hash, |id| self.pool.get(SetId(id)) == set) {
+        if let Some(&id) = self.known.find(hash, |&id| self.pool.get(SetId(id)) == set) {
             return SetId(id);
         }
         let id = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
         self.pool.words.extend_from_slice(set);
-        self.known.insert(hash, id);
+        let (pool, hasher) = (&self.pool, &self.hasher);
+        table::insert(&mut self.known, hash, id, &|id| hash_set(hasher, pool.get(SetId(id))));
         SetId(id)
     }
 

@@ -1,10 +1,10 @@
 //! Texts kept end to end in one allocation, each with a number, found by hash.
 
-use crate::numbers::Numbers;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hasher};
 use foldhash::fast::FixedState;
+use hashbrown::HashTable;
 
 /// Texts with the numbers 0, 1, 2 … in the order in which they were added.
 #[derive(Clone, Debug, Default)]
@@ -72,36 +72,49 @@ impl Texts {
 /// The hash is seeded from the policy's content hash, so that names that collide cannot be chosen beforehand.
 #[derive(Clone, Debug)]
 pub(crate) struct Finder {
-    numbers: Numbers,
+    numbers: HashTable<u32>,
     seed: u64,
 }
 
 impl Finder {
     /// A finder for texts that are all different.
     pub(crate) fn new(texts: &Texts, seed: u64) -> Self {
-        let mut numbers = Numbers::with_capacity(texts.len());
+        let mut numbers = HashTable::with_capacity(texts.len());
         for (text, number) in texts.iter().zip(0_u32..) {
-            numbers.insert(hash_text(seed, text), number);
+            let hash = hash_text(seed, text);
+            insert(&mut numbers, hash, number, &|other| hash_text(seed, texts.get(other)));
         }
         Self { numbers, seed }
     }
 
     /// The number of `text` among `texts`, which must be those the finder was made for.
     pub(crate) fn find(&self, texts: &Texts, text: &str) -> Option<u32> {
-        self.numbers.find(hash_text(self.seed, text), |number| same(texts.bytes(number), text.as_bytes()))
+        let hash = hash_text(self.seed, text);
+        self.numbers.find(hash, |&number| same(texts.bytes(number), text.as_bytes())).copied()
     }
 }
 
-/// Whether the texts are the same. Most are short, and a call to compare them would take longer than to do it.
+/// Adds a number that is not there. One function for whatever the numbers stand for, since a table that grows is much code.
+#[inline(never)]
+pub(crate) fn insert(numbers: &mut HashTable<u32>, hash: u64, number: u32, hash_of: &dyn Fn(u32) -> u64) {
+    numbers.insert_unique(hash, number, |&other| hash_of(other));
+}
+
+/// Whether the texts are the same. Most are short, and a call to compare them would take longer than to do it: in words, of which the
+/// last may reach back into the one before.
 #[inline(always)]
 fn same(one: &[u8], other: &[u8]) -> bool {
-    let (one, rest) = one.as_chunks::<8>();
-    let (other, other_rest) = other.as_chunks::<8>();
-    let same = |(one, other): (&[u8; 8], &[u8; 8])| u64::from_ne_bytes(*one) == u64::from_ne_bytes(*other);
-    one.len() == other.len()
-        && rest.len() == other_rest.len()
-        && one.iter().zip(other).all(same)
-        && rest.iter().zip(other_rest).all(|(one, other)| one == other)
+    if one.len() != other.len() {
+        return false;
+    }
+    if let (Some(last), Some(other_last)) = (one.last_chunk::<8>(), other.last_chunk::<8>()) {
+        let words = one.as_chunks::<8>().0.iter().zip(other.as_chunks::<8>().0);
+        return last == other_last && words.into_iter().all(|(one, other)| one == other);
+    }
+    if let (Some(last), Some(other_last)) = (one.last_chunk::<4>(), other.last_chunk::<4>()) {
+        return last == other_last && one.first_chunk::<4>() == other.first_chunk::<4>();
+    }
+    one.iter().zip(other).all(|(one, other)| one == other)
 }
 
 #[inline(always)]
