@@ -215,7 +215,7 @@ fn signed_settings_are_accepted_by_whoever_trusts_their_publisher() {
     assert!(pbac(&["bundle", "publisher", "--output", &key]).output().unwrap().recorded().status.success());
     let jwk: serde_json::Value = serde_json::from_slice(&std::fs::read(&key).unwrap()).unwrap();
     record::secret(jwk["d"].as_str().unwrap().as_bytes());
-    let secret = "Yb7Kq2Vn9Xw4Tc6Zr1Lm8Pd3Hs5Jf0Ga-Qe_Uo";
+    let secret = "Yb7Kq2Vn9Xw4Tc6Zr1Lm8Pd3Hs5Jf0Ga-Qe_UoXzKd5w";
     record::secret(secret.as_bytes());
     let of_ring = format!(
         r#"{{"keys":[{{"kty":"oct","kid":"k1","alg":"HS256","k":"{secret}","state":"active"}}],"revoked":[],"rules":{{}}}}"#

@@ -23,16 +23,15 @@ const MAX_BYTES: u64 = 1 << 19;
 /// The arguments of `pbac bundle settings`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The file holds the keys that sign tokens, where they are secrets: serve it to gateways alone, over TLS. Sequence numbers \
+    after_help = "The file, of mode 0600, holds the keys that sign tokens, where they are secrets: serve it to gateways alone, over TLS. Sequence numbers \
     of settings are counted apart from those of bundles. What is left out is what the gateway's configuration says."
 )]
-#[group(required = true, multiple = true)]
 pub struct Args {
     /// The keys, as `pbac keys export --ring` writes them
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", required_unless_present = "routes")]
     ring: Option<PathBuf>,
     /// The routes, as `pbac routes` writes them
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", required_unless_present = "ring")]
     routes: Option<PathBuf>,
     #[command(flatten)]
     release: ReleaseArgs,
