@@ -103,9 +103,12 @@ pub fn bearer(token: &str) -> String {
 /// A source of bundles and settings with an `ETag` for each.
 pub struct Source {
     pub server: Server,
-    /// By path: the file, and the status that goes with it.
-    files: Arc<Mutex<HashMap<&'static str, (Vec<u8>, &'static str)>>>,
+    /// By path.
+    files: Arc<Mutex<HashMap<&'static str, File>>>,
 }
+
+/// A file, and the status that goes with it.
+type File = (Vec<u8>, &'static str);
 
 /// Where the source has bundles.
 pub const BUNDLES: &str = "/v1/bundle";
@@ -114,7 +117,7 @@ pub const SETTINGS: &str = "/v1/settings";
 
 impl Source {
     fn start() -> Self {
-        let files = Arc::new(Mutex::new(HashMap::<&str, (Vec<u8>, &str)>::new()));
+        let files = Arc::new(Mutex::new(HashMap::<&str, File>::new()));
         let held = Arc::clone(&files);
         let server = Server::start(move |request| {
             let held = held.lock().expect("no test panics with it");
