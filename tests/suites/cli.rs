@@ -229,6 +229,7 @@ fn signed_settings_are_accepted_by_whoever_trusts_their_publisher() {
     };
     for (arguments, expected) in [
         (vec![], "required arguments"),
+        (vec!["--routes", routes.as_str()], "required arguments"),
         (vec!["--ring", routes.as_str()], "another form than expected"),
         (vec!["--ring", ring.as_str(), "--routes", ring.as_str()], "let `pbac routes` write it"),
         (vec!["--ring", directory.path().to_str().unwrap()], "cannot read"),

@@ -104,16 +104,16 @@ impl Gateway {
         }
     }
 
-    /// The keys that verify tokens: those of the settings, where they have some, or those of the configuration.
+    /// The keys that verify tokens: those of the settings, where there are some, or those of the configuration.
     ///
     /// # Errors
     ///
     /// The word for why there are none.
     pub fn ring(&self, now: Timestamp) -> Result<&KeyRing, &'static str> {
-        self.setting(now, |settings| settings.ring.as_ref(), self.config.ring.as_ref())
+        self.setting(now, |settings| Some(&settings.ring), self.config.ring.as_ref())
     }
 
-    /// The routes, likewise.
+    /// The routes: those of the settings, where they have some, or those of the configuration.
     ///
     /// # Errors
     ///

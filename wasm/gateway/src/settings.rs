@@ -16,7 +16,7 @@ pub const MAX_SETTINGS_BYTES: usize = 1 << 20;
 /// Keys and routes that a source published.
 #[derive(Debug)]
 pub struct LiveSettings {
-    pub(crate) ring: Option<KeyRing>,
+    pub(crate) ring: KeyRing,
     pub(crate) routes: Option<RouteTable>,
     pub(crate) freshness: Freshness,
 }
@@ -32,7 +32,8 @@ struct Document<'a> {
 
 impl LiveSettings {
     /// Makes settings ready: a signature of somebody who is trusted, not older than `last`, and the JSON object that it signs, with
-    /// the members `ring` and `route_table` as the configuration has them, or one of them.
+    /// the member `ring` as the configuration has it, and perhaps `route_table`. Without a ring of their own, settings would bring the
+    /// configuration's back, and with it a key that earlier settings have revoked.
     ///
     /// # Errors
     ///
@@ -50,11 +51,8 @@ impl LiveSettings {
         let verified = signed::verify_settings(settings, signature, trusted, now, last)?;
         let document: Document<'_> =
             serde_json::from_slice(verified.bytes()).map_err(|error| malformed(&error))?;
-        let (ring, routes) = (ring(document.ring)?, routes(document.route_table)?);
-        if ring.is_none() && routes.is_none() {
-            let problem = "have neither a `ring` nor a `route_table`";
-            return Err(ConfigError::Value { member: "settings", problem }.into());
-        }
+        let ring = ring(document.ring)?.ok_or(ConfigError::Missing("ring"))?;
+        let routes = routes(document.route_table)?;
         let freshness = Freshness::new(Some((verified.release(), verified.expires_at())), now);
         Ok(Self { ring, routes, freshness })
     }

@@ -24,14 +24,14 @@ const MAX_BYTES: u64 = 1 << 19;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "The file, of mode 0600, holds the keys that sign tokens, where they are secrets: serve it to gateways alone, over TLS. Sequence numbers \
-    of settings are counted apart from those of bundles. What is left out is what the gateway's configuration says."
+    of settings are counted apart from those of bundles. Without `--routes`, those of the gateway's configuration count."
 )]
 pub struct Args {
     /// The keys, as `pbac keys export --ring` writes them
-    #[arg(long, value_name = "FILE", required_unless_present = "routes")]
-    ring: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    ring: PathBuf,
     /// The routes, as `pbac routes` writes them
-    #[arg(long, value_name = "FILE", required_unless_present = "ring")]
+    #[arg(long, value_name = "FILE")]
     routes: Option<PathBuf>,
     #[command(flatten)]
     release: ReleaseArgs,
@@ -41,8 +41,7 @@ pub struct Args {
 #[derive(Debug, Serialize)]
 struct Signed {
     file: String,
-    /// None where the file has no ring.
-    keys: Option<usize>,
+    keys: usize,
     /// None where the file has no route table.
     routes: Option<usize>,
     sequence: u64,
@@ -54,12 +53,11 @@ impl Report for Signed {
     fn people(&self) -> String {
         let plural =
             |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-        let keys = self.keys.map(|count| plural(count, "key"));
-        let counted: Vec<String> =
-            keys.into_iter().chain(self.routes.map(|count| plural(count, "route"))).collect();
+        let routes = self.routes.map(|count| format!(" and {}", plural(count, "route")));
         format!(
-            "signed {} in `{}`: sequence {}, until {}\n",
-            counted.join(" and "),
+            "signed {}{} in `{}`: sequence {}, until {}\n",
+            plural(self.keys, "key"),
+            routes.unwrap_or_default(),
             printable(&self.file),
             self.sequence,
             show_time(self.expires_at),
@@ -73,26 +71,26 @@ impl Report for Signed {
 ///
 /// When a file cannot be read or makes no keys or routes, they would be expired at once, or the file cannot be written.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, HostError> {
-    let ring = args.ring.as_deref().map(read).transpose()?;
-    let routes = args.routes.as_deref().map(read).transpose()?;
-    let of = |path: &Option<PathBuf>| path.as_deref().unwrap_or(Path::new("")).display().to_string();
-    let keys = ring.as_ref().map(|text| KeyRing::from_document(text)).transpose();
-    let keys = keys.map_err(|error| {
-        HostError::usage(format_args!("`{}`: {error}", of(&args.ring)))
+    let ring = read(&args.ring)?;
+    let keys = KeyRing::from_document(&ring).map_err(|error| {
+        HostError::usage(format_args!("`{}`: {error}", args.ring.display()))
             .help("let `pbac keys export --ring` write it")
     })?;
-    let table = routes.as_ref().map(|text| RouteTable::from_document(text)).transpose();
-    let table = table.map_err(|error| {
-        HostError::usage(format_args!("`{}`: {error}", of(&args.routes))).help("let `pbac routes` write it")
-    })?;
+    let routes = args.routes.as_deref().map(|path| Ok::<_, HostError>((path, read(path)?))).transpose()?;
+    let table = routes.as_ref().map(|(path, text)| {
+        RouteTable::from_document(text).map_err(|error| {
+            HostError::usage(format_args!("`{}`: {error}", path.display())).help("let `pbac routes` write it")
+        })
+    });
+    let table = table.transpose()?;
     let (signer, expires_at) = args.release.signer(context)?;
 
-    let settings = document(&[("ring", ring.as_ref()), ("route_table", routes.as_ref())]);
+    let settings = document(&ring, routes.as_ref().map(|(_, text)| text.as_str()));
     let signature = signer.sign_settings(settings.as_bytes(), args.release.sequence, expires_at);
     write_whole_as(&args.release.output, &Zeroizing::new(attach(&signature, settings.as_bytes())), 0o600)?;
     context.output.show(&Signed {
         file: args.release.output.display().to_string(),
-        keys: keys.map(|ring| ring.history().keys().len()),
+        keys: keys.history().keys().len(),
         routes: table.map(|table| table.routes().len()),
         sequence: args.release.sequence,
         expires_at,
@@ -107,21 +105,12 @@ fn read(path: &Path) -> Result<Zeroizing<String>, HostError> {
     Ok(Zeroizing::new(text.to_owned()))
 }
 
-/// One object of members that are JSON texts, those that there are.
-fn document(members: &[(&str, Option<&Zeroizing<String>>)]) -> Zeroizing<String> {
-    let there = || members.iter().filter_map(|(name, text)| Some((name, (*text)?)));
-    let length: usize =
-        there().map(|(name, text)| name.len().saturating_add(text.len()).saturating_add(4)).sum();
+/// One object of the two JSON texts.
+fn document(ring: &str, routes: Option<&str>) -> Zeroizing<String> {
+    let (table, text) = routes.map_or(("", ""), |routes| (",\"route_table\":", routes));
+    let pieces = ["{\"ring\":", ring, table, text, "}"];
     // As long as it becomes, so that no copy of a secret is left behind.
-    let mut document = Zeroizing::new(String::with_capacity(length.saturating_add(2)));
-    let mut separator = '{';
-    for (name, text) in there() {
-        document.extend([separator, '"']);
-        document.push_str(name);
-        document.push_str("\":");
-        document.push_str(text);
-        separator = ',';
-    }
-    document.push('}');
+    let mut document = Zeroizing::new(String::with_capacity(pieces.iter().map(|piece| piece.len()).sum()));
+    document.extend(pieces);
     document
 }

@@ -38,9 +38,8 @@ fn without_keys_or_routes_nothing_passes() {
     let mut gateway = without_settings().gateway().unwrap();
     assert_eq!(approve(&gateway, "k1", NOW), "503 no_settings");
     assert_eq!(health(&gateway, NOW), "503 no_settings", "nobody knows which routes are public");
-    gateway.offer_settings(&published_settings(&json!({ "route_table": routes() }), 1), None, NOW).unwrap();
-    assert_eq!(health(&gateway, NOW), "public");
-    assert_eq!(approve(&gateway, "k1", NOW), "503 no_settings", "nobody knows the keys");
+    gateway.offer_settings(&published_settings(&json!({ "ring": ring() }), 1), None, NOW).unwrap();
+    assert_eq!(approve(&gateway, "k1", NOW), "503 no_settings", "nobody knows the routes");
     let both = json!({ "route_table": routes(), "ring": ring() });
     gateway.offer_settings(&published_settings(&both, 2), None, NOW).unwrap();
     assert_eq!(approve(&gateway, "k1", NOW), PASSES);
@@ -100,6 +99,8 @@ fn those_before_stay_when_others_are_refused() {
         (with(json!({ "ring": {} })), "bad_settings"),
         (with(json!({ "ring": ring(), "route_table": { "routes": [{}] } })), "bad_settings"),
         (with(json!({})), "bad_settings"),
+        // They would bring the configuration's ring back, where it has one.
+        (with(json!({ "route_table": routes() })), "bad_settings"),
         (with(json!({ "ring": ring(), "bundle": "AAAA" })), "bad_settings"),
         (with(json!([])), "bad_settings"),
         (vec![b' '; MAX_SETTINGS_BYTES + 1], "over_limit"),
