@@ -257,4 +257,14 @@ fn signed_settings_are_accepted_by_whoever_trusts_their_publisher() {
     let verified = verify_settings(settings, signature, &trusted, now, None).unwrap();
     assert_eq!(verified.release().sequence, 3);
     assert!(detach(&bytes).is_err(), "it is no bundle");
+
+    // As much as is read is not more than a gateway takes.
+    let pad = |text: &str| text.to_owned() + &" ".repeat((1 << 19) - 128 - text.len());
+    std::fs::write(&ring, pad(&of_ring)).unwrap();
+    std::fs::write(&routes, pad(of_routes)).unwrap();
+    assert!(sign(&["--ring", &ring, "--routes", &routes]).status.success());
+    assert!(std::fs::metadata(&signed).unwrap().len() <= 1 << 20);
+    std::fs::write(&routes, pad(of_routes) + " ").unwrap();
+    assert!(!sign(&["--ring", &ring, "--routes", &routes]).status.success());
+    assert!(sign(&["--ring", &ring]).status.success());
 }

@@ -31,6 +31,14 @@ fn settings(kids: &[&str], revoked: &[&str]) -> Value {
     json!({ "ring": ring, "route_table": routes() })
 }
 
+/// A configuration that has keys and routes of its own until the source has others.
+fn with_old_settings() -> String {
+    let mut json: Value = serde_json::from_str(&without_settings()).expect("JSON");
+    json["ring"] = ring(&["k1", "k0"]);
+    json["route_table"] = routes();
+    json.to_string()
+}
+
 /// What becomes of a request with a token by this key, and why not.
 fn asked(site: &Site, kid: &str) -> (u16, String) {
     let request = request("GET", "/api/po/3", &bearer(&token(kid, "8", &["CLERK"])));
@@ -75,11 +83,8 @@ fn a_key_that_is_revoked_at_the_source_stops_passing_and_no_other_request_is_los
     assert!(answered > 20, "there was load: {answered}");
 
     // A configuration that knows the old key does not bring it back.
-    let mut older: Value = serde_json::from_str(&without_settings()).expect("JSON");
-    older["ring"] = ring(&["k1", "k0"]);
-    older["route_table"] = routes();
     site.source.fail("503 Service Unavailable");
-    assert!(site.envoy.reconfigure(&older.to_string()));
+    assert!(site.envoy.reconfigure(&with_old_settings()));
     std::thread::sleep(std::time::Duration::from_millis(500));
     for _ in 0..20 {
         assert_eq!(asked(&site, "k1").0, 401);
@@ -120,8 +125,11 @@ fn what_is_no_settings_is_refused_while_those_before_serve() {
         assert_eq!(asked(&site, "k1").0, 200, "{reason}: those before serve");
         assert_eq!(site.envoy.counter(SEQUENCE), 5, "{reason}");
     }
-    let secret = other["ring"]["keys"][0]["k"].as_str().expect("a secret").to_owned();
-    assert!(!site.envoy.log().contains(&secret), "the log holds a secret");
+    let (log, names) = (site.envoy.log(), site.envoy.counters().into_keys().collect::<String>());
+    for key in settings(&["k2", "k1", "k0"], &[])["ring"]["keys"].as_array().expect("keys") {
+        let Some(secret) = key["k"].as_str() else { continue };
+        assert!(!log.contains(secret) && !names.contains(secret), "the log or a counter holds a secret");
+    }
 
     // Routes change as well.
     let admin = json!({ "routes": [{ "method": "GET", "path": "/admin", "permission": "po.view" }] });
@@ -139,4 +147,53 @@ fn what_is_no_settings_is_refused_while_those_before_serve() {
     site.envoy.wait("they are over", |_| {
         (asked(&site, "k1") == (503, "\"settings_expired\"".to_owned())).then_some(())
     });
+}
+
+#[test]
+fn an_envoy_that_is_started_again_comes_up_with_what_the_source_has() {
+    let Some(mut site) = Site::start(1, |source| {
+        source.publish(published(&bundle(&["po.*"]), 1));
+        source.publish_settings(published_settings(&settings(&["k2", "k0"], &["k1"]), 2));
+        with_old_settings()
+    }) else {
+        return;
+    };
+    for configuration in [with_old_settings(), without_settings()] {
+        site.restart(&configuration);
+        site.envoy.wait("the source's settings count", |_| (asked(&site, "k2").0 == 200).then_some(()));
+        assert_eq!((asked(&site, "k1").0, asked(&site, "k0").0), (401, 200));
+        assert_eq!(site.envoy.counter(SEQUENCE), 2);
+    }
+    // With a source out of reach, and no keys of its own, it lets nobody through.
+    site.source.fail("503 Service Unavailable");
+    site.restart(&without_settings());
+    let failed = "wasmcustom.pbac_refresh_failed";
+    site.envoy.wait("the source fails", |envoy| (envoy.counter(failed) > 1).then_some(()));
+    for kid in ["k0", "k1", "k2"] {
+        assert_eq!(asked(&site, kid), (503, "\"no_settings\"".to_owned()));
+    }
+}
+
+#[test]
+fn keys_of_the_configuration_do_not_come_back_when_those_of_the_source_are_over() {
+    let Some(site) = Site::start(1, |source| {
+        source.publish(published(&bundle(&["po.*"]), 1));
+        with_old_settings()
+    }) else {
+        return;
+    };
+    site.envoy.wait("the configuration's keys count", |_| (asked(&site, "k1").0 == 200).then_some(()));
+    let revoked = settings(&["k2", "k0"], &["k1"]);
+    // Long enough for the filter to see them before they are over, on a machine that has much else to do.
+    site.source.publish_settings(signed_settings(&publisher(7), &revoked, 1, now() + 10));
+    site.envoy.wait("the key is revoked", |_| (asked(&site, "k1").0 == 401).then_some(()));
+    site.source.fail("503 Service Unavailable");
+    site.envoy.wait("they are over", |_| (asked(&site, "k0").0 == 503).then_some(()));
+    let mut other: Value = serde_json::from_str(&with_old_settings()).expect("JSON");
+    other["realm"] = "other".into();
+    assert!(site.envoy.reconfigure(&other.to_string()));
+    let start = std::time::Instant::now();
+    while start.elapsed() < std::time::Duration::from_secs(3) {
+        assert_eq!(asked(&site, "k1").0, 503, "its revocation holds on");
+    }
 }

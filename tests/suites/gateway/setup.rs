@@ -41,6 +41,13 @@ impl Site {
         Some(Self { envoy, application, source })
     }
 
+    /// Ends its Envoy, and starts another that knows nothing of it.
+    pub fn restart(&mut self, configuration: &str) {
+        let program = envoy::program().expect("there was one before");
+        let (upstream, source) = (self.application.port, self.source.server.port);
+        self.envoy = Envoy::start(&program, &envoy::Setup { upstream, source, threads: 1 }, configuration);
+    }
+
     /// Sends a request as it is written and gives the answer, and what the application received of it.
     pub fn send(&self, request: &[u8]) -> (Message, Option<Message>) {
         self.application.take_seen();

@@ -206,7 +206,8 @@ impl Config {
     /// The first thing that is wrong with it. Whether the bundle is one is seen when it is loaded.
     pub fn from_json(json: &[u8]) -> Result<Self, ConfigError> {
         let document: Document<'_> = serde_json::from_slice(json).map_err(|error| malformed(&error))?;
-        let (ring, routes) = (ring(document.ring)?, routes(document.route_table)?);
+        let ring = document.ring.map(|json| KeyRing::from_document(json.get())).transpose()?;
+        let routes = routes(document.route_table)?;
         let keys = document.trusted_keys.iter().zip(1_usize..);
         let trusted_keys = keys
             .map(|(key, place)| trusted_key(key).ok_or(ConfigError::TrustedKey(place)))
@@ -257,11 +258,6 @@ impl Config {
     }
 }
 
-/// Reads the member `ring`, where there is one.
-pub(crate) fn ring(json: Option<&RawValue>) -> Result<Option<KeyRing>, ConfigError> {
-    Ok(json.map(|json| KeyRing::from_document(json.get())).transpose()?)
-}
-
 /// Reads the member `route_table`, where there is one.
 pub(crate) fn routes(json: Option<&RawValue>) -> Result<Option<RouteTable>, ConfigError> {
     Ok(json.map(|json| RouteTable::from_document(json.get())).transpose()?)
@@ -285,8 +281,12 @@ fn refresh(document: RefreshDocument) -> Result<Refresh, ConfigError> {
     if !is_path(&path) {
         return wrong("refresh.path", "is not a path");
     }
-    if settings_path.as_ref().is_some_and(|path| !is_path(path)) {
-        return wrong("refresh.settings_path", "is not a path");
+    match settings_path.as_deref() {
+        Some(settings) if !is_path(settings) => return wrong("refresh.settings_path", "is not a path"),
+        Some(settings) if settings == path => {
+            return wrong("refresh.settings_path", "is that of the bundle: each needs its own");
+        }
+        _ => {}
     }
     let authority = authority.unwrap_or_else(|| cluster.clone());
     if !is_token(&authority) {
@@ -310,7 +310,7 @@ pub(crate) fn malformed(error: &serde_json::Error) -> ConfigError {
     let problem = if error.is_data() {
         "a member is not known, is there twice, or has another type than it should have"
     } else {
-        "the configuration is no JSON"
+        "it is no JSON"
     };
     ConfigError::Malformed { line: error.line(), column: error.column(), problem }
 }

@@ -13,6 +13,7 @@ use crate::judge::{Denial, Verdict};
 use crate::live::LoadError;
 use crate::published::Published;
 use crate::request::spoofed;
+use crate::settings::MAX_SETTINGS_BYTES;
 use metrics::Metrics;
 use policy_core::Timestamp;
 use policy_core::signed::Release;
@@ -202,8 +203,12 @@ impl Root {
                 metrics.add(Counter::Unchanged(what));
             }
             Some(b"200") => {
-                // Settings hold secrets.
-                let body = self.get_http_call_response_body(0, body_size).unwrap_or_default();
+                // Settings hold secrets. Of too many bytes no more are copied than show it: memory that grew does not shrink again.
+                let most = match what {
+                    Published::Bundle => body_size,
+                    Published::Settings => body_size.min(MAX_SETTINGS_BYTES.saturating_add(1)),
+                };
+                let body = self.get_http_call_response_body(0, most).unwrap_or_default();
                 let body = Zeroizing::new(body);
                 match offer(gateway, what, &body, shared::release(what, &source), now) {
                     Ok(()) => {
@@ -222,7 +227,9 @@ impl Root {
                         let name = what.name();
                         log(
                             LogLevel::Error,
-                            &format!("a new {name} is refused, the one before stays: {error}"),
+                            &format!(
+                                "{name}: what the source has is refused, what was before stays: {error}"
+                            ),
                         );
                     }
                 }
@@ -266,11 +273,11 @@ impl State {
             else {
                 continue;
             };
-            let Some(file) = shared::newest(what, &source) else { continue };
+            let file = shared::newest(what, &source).unwrap_or_default();
             if let Err(error) = offer(gateway, what, &file, Some(release), now) {
                 *refused = Some(release.sequence);
                 let name = what.name();
-                log(LogLevel::Warn, &format!("a {name} that was accepted before is refused now: {error}"));
+                log(LogLevel::Warn, &format!("{name}: what was accepted before is refused now: {error}"));
             }
         }
     }

@@ -15,6 +15,9 @@ pub struct Gateway {
     config: Config,
     policy: Option<LivePolicy>,
     settings: Option<LiveSettings>,
+    /// Whether the source's settings were accepted before, here or by another thread: then what is configured counts no more, or a key that
+    /// they revoke would be back as soon as they are over.
+    is_superseded: bool,
 }
 
 impl Gateway {
@@ -28,7 +31,7 @@ impl Gateway {
     pub fn new(mut config: Config, last: Option<Release>, now: Timestamp) -> Result<Self, LoadError> {
         let bundle = config.bundle.take();
         let is_refreshed = config.refresh.is_some();
-        let mut gateway = Self { config, policy: None, settings: None };
+        let mut gateway = Self { config, policy: None, settings: None, is_superseded: false };
         if let Some(bundle) = bundle {
             match gateway.offer(&bundle, last, now) {
                 Err(LoadError::Signature(SignatureError::Older { .. } | SignatureError::Expired(_)))
@@ -62,7 +65,8 @@ impl Gateway {
         Ok(())
     }
 
-    /// Offers settings. They count from now on, or those before stay.
+    /// Offers settings. They count from now on, or those before stay. Where there is a `last`, keys and routes of the configuration
+    /// count no more, whatever becomes of the settings.
     ///
     /// # Errors
     ///
@@ -74,7 +78,9 @@ impl Gateway {
         now: Timestamp,
     ) -> Result<(), LoadError> {
         let last = newest(self.release(Published::Settings), last);
+        self.is_superseded |= last.is_some();
         self.settings = Some(LiveSettings::load(bytes, &self.config.trusted_keys, last, now)?);
+        self.is_superseded = true;
         Ok(())
     }
 
@@ -104,13 +110,16 @@ impl Gateway {
         }
     }
 
-    /// The keys that verify tokens: those of the settings, where there are some, or those of the configuration.
+    /// The keys that verify tokens: those of the settings, or those of the configuration until there were settings.
     ///
     /// # Errors
     ///
     /// The word for why there are none.
     pub fn ring(&self, now: Timestamp) -> Result<&KeyRing, &'static str> {
-        self.setting(now, |settings| Some(&settings.ring), self.config.ring.as_ref())
+        match &self.settings {
+            Some(settings) => settings.unless_expired(now, &settings.ring),
+            None => self.configured(self.config.ring.as_ref()),
+        }
     }
 
     /// The routes: those of the settings, where they have some, or those of the configuration.
@@ -119,19 +128,20 @@ impl Gateway {
     ///
     /// The word for why there are none.
     pub fn routes(&self, now: Timestamp) -> Result<&RouteTable, &'static str> {
-        self.setting(now, |settings| settings.routes.as_ref(), self.config.routes.as_ref())
-    }
-
-    fn setting<'g, T>(
-        &'g self,
-        now: Timestamp,
-        published: impl Fn(&'g LiveSettings) -> Option<&'g T>,
-        configured: Option<&'g T>,
-    ) -> Result<&'g T, &'static str> {
-        match self.settings.as_ref().and_then(|settings| Some((settings, published(settings)?))) {
-            Some((settings, _)) if settings.freshness.is_expired(now) => Err("settings_expired"),
-            Some((_, setting)) => Ok(setting),
-            None => configured.ok_or("no_settings"),
+        let configured = self.config.routes.as_ref();
+        match &self.settings {
+            Some(settings) => match &settings.routes {
+                Some(routes) => settings.unless_expired(now, routes),
+                None => configured.ok_or(NONE),
+            },
+            None => self.configured(configured),
         }
     }
+
+    fn configured<'g, T>(&self, setting: Option<&'g T>) -> Result<&'g T, &'static str> {
+        setting.filter(|_| !self.is_superseded).ok_or(NONE)
+    }
 }
+
+/// The word for that there are no keys, or no routes.
+const NONE: &str = "no_settings";

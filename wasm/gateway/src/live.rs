@@ -28,8 +28,8 @@ pub enum LoadError {
     #[error(transparent)]
     Settings(#[from] ConfigError),
     /// There are too many bytes of settings.
-    #[error("{0} bytes of settings, and {MAX_SETTINGS_BYTES} may be")]
-    TooLarge(usize),
+    #[error("they have more than {MAX_SETTINGS_BYTES} bytes")]
+    TooLarge,
 }
 
 impl LoadError {
@@ -38,7 +38,7 @@ impl LoadError {
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Signature(error) => error.reason(),
-            Self::Bundle(BundleError::Policy(PolicyError::Limit(_))) | Self::TooLarge(_) => "over_limit",
+            Self::Bundle(BundleError::Policy(PolicyError::Limit(_))) | Self::TooLarge => "over_limit",
             Self::Bundle(_) => "bad_bundle",
             Self::Settings(_) => "bad_settings",
         }

@@ -1,6 +1,6 @@
 //! Keys and routes from a source, which take the place of those in the configuration.
 
-use crate::config::{ConfigError, malformed, ring, routes};
+use crate::config::{ConfigError, malformed, routes};
 use crate::live::LoadError;
 use crate::published::Freshness;
 use policy_core::Timestamp;
@@ -24,16 +24,16 @@ pub struct LiveSettings {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document<'a> {
-    #[serde(borrow, default)]
-    ring: Option<&'a RawValue>,
+    /// Not to be left out: settings without keys would bring those back that the settings before have revoked.
+    #[serde(borrow)]
+    ring: &'a RawValue,
     #[serde(borrow, default)]
     route_table: Option<&'a RawValue>,
 }
 
 impl LiveSettings {
     /// Makes settings ready: a signature of somebody who is trusted, not older than `last`, and the JSON object that it signs, with
-    /// the member `ring` as the configuration has it, and perhaps `route_table`. Without a ring of their own, settings would bring the
-    /// configuration's back, and with it a key that earlier settings have revoked.
+    /// the members `ring` and, if it has any, `route_table`, as the configuration has them.
     ///
     /// # Errors
     ///
@@ -45,13 +45,13 @@ impl LiveSettings {
         now: Timestamp,
     ) -> Result<Self, LoadError> {
         if bytes.len() > MAX_SETTINGS_BYTES {
-            return Err(LoadError::TooLarge(bytes.len()));
+            return Err(LoadError::TooLarge);
         }
         let (signature, settings) = signed::detach_settings(bytes)?;
         let verified = signed::verify_settings(settings, signature, trusted, now, last)?;
         let document: Document<'_> =
             serde_json::from_slice(verified.bytes()).map_err(|error| malformed(&error))?;
-        let ring = ring(document.ring)?.ok_or(ConfigError::Missing("ring"))?;
+        let ring = KeyRing::from_document(document.ring.get()).map_err(ConfigError::Ring)?;
         let routes = routes(document.route_table)?;
         let freshness = Freshness::new(Some((verified.release(), verified.expires_at())), now);
         Ok(Self { ring, routes, freshness })
@@ -61,5 +61,14 @@ impl LiveSettings {
     #[must_use]
     pub const fn freshness(&self) -> &Freshness {
         &self.freshness
+    }
+
+    /// Gives something that they say, or the word for that they are over.
+    pub(crate) fn unless_expired<'g, T>(
+        &self,
+        now: Timestamp,
+        setting: &'g T,
+    ) -> Result<&'g T, &'static str> {
+        if self.freshness.is_expired(now) { Err("settings_expired") } else { Ok(setting) }
     }
 }

@@ -17,8 +17,9 @@ use crate::report::files::{read_bytes, write_whole_as};
 use crate::report::time::{serialize_moment, show_time};
 use crate::report::{Report, printable};
 
-/// The most bytes that each of the two files has: together they are as much as a gateway takes.
-const MAX_BYTES: u64 = 1 << 19;
+/// The most bytes that each of the two files has: with what stands around them and the signature they are no more than the 1 MiB that a
+/// gateway takes.
+const MAX_BYTES: u64 = (1 << 19) - 128;
 
 /// The arguments of `pbac bundle settings`.
 #[derive(Debug, clap::Args)]

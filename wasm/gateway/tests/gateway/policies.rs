@@ -90,6 +90,10 @@ fn what_makes_no_sense_is_refused_by_name() {
             "`refresh.settings_path` is not a path",
         ),
         (
+            refreshed_with(json!({ "cluster": "b", "path": "/", "settings_path": "/" })),
+            "`refresh.settings_path` is that of the bundle",
+        ),
+        (
             refreshed_with(json!({ "cluster": "b", "path": "/", "interval_seconds": 0 })),
             "`refresh.interval_seconds`",
         ),

@@ -99,7 +99,6 @@ fn those_before_stay_when_others_are_refused() {
         (with(json!({ "ring": {} })), "bad_settings"),
         (with(json!({ "ring": ring(), "route_table": { "routes": [{}] } })), "bad_settings"),
         (with(json!({})), "bad_settings"),
-        // They would bring the configuration's ring back, where it has one.
         (with(json!({ "route_table": routes() })), "bad_settings"),
         (with(json!({ "ring": ring(), "bundle": "AAAA" })), "bad_settings"),
         (with(json!([])), "bad_settings"),
@@ -116,6 +115,26 @@ fn those_before_stay_when_others_are_refused() {
         "malformed_signature"
     );
     assert_eq!(gateway.release(Published::Bundle).unwrap().sequence, 5);
+}
+
+#[test]
+fn what_is_configured_does_not_come_back_once_there_were_settings() {
+    let mut setup = Setup::refreshed();
+    setup.more["refresh"]["settings_path"] = "/v1/settings".into();
+    let mut gateway = setup.gateway().unwrap();
+    let file = published_settings(&json!({ "ring": revoked("k1") }), 1);
+    gateway.offer_settings(&file, None, NOW).unwrap();
+    let last = gateway.release(Published::Settings);
+    let late = Timestamp::from_seconds(END);
+    assert_eq!(approve(&gateway, "k1", late), "503 policy_expired");
+    assert_eq!(gateway.ring(late).unwrap_err(), "settings_expired");
+    assert_eq!(health(&gateway, late), "public", "its routes are those of the configuration");
+
+    // Another configuration, or another thread, that finds them expired.
+    let mut gateway = setup.gateway().unwrap();
+    assert_eq!(gateway.offer_settings(&file, last, late).unwrap_err().reason(), "expired");
+    assert_eq!(approve(&gateway, "k1", NOW), "503 no_settings");
+    assert_eq!(health(&gateway, NOW), "503 no_settings", "they may have had routes");
 }
 
 #[test]
