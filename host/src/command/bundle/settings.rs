@@ -13,7 +13,7 @@ use super::release::ReleaseArgs;
 use crate::context::Context;
 use crate::error::HostError;
 use crate::exit::Exit;
-use crate::report::files::{read_bytes, write_whole_as};
+use crate::report::files::{read_text, write_whole_as};
 use crate::report::time::{serialize_moment, show_time};
 use crate::report::{Report, printable};
 
@@ -100,10 +100,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, HostError> {
 }
 
 fn read(path: &Path) -> Result<Zeroizing<String>, HostError> {
-    let bytes = Zeroizing::new(read_bytes(path, MAX_BYTES)?);
-    let text = std::str::from_utf8(&bytes)
-        .map_err(|_| HostError::usage(format_args!("`{}` is not UTF-8 text", path.display())))?;
-    Ok(Zeroizing::new(text.to_owned()))
+    read_text(path, MAX_BYTES).map(Zeroizing::new)
 }
 
 /// One object of the two JSON texts.
